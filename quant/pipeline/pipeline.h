@@ -1,0 +1,136 @@
+// The front door of quant/: a loaded model that can be compiled and quantized.
+//
+//   ASSIGN(auto pipeline, OpenModel(options));
+//   ASSIGN(auto fp32, pipeline->CompileFloat(control));
+//   ASSIGN(auto int8, pipeline->Quantize(quantize, shard, control));
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "quant/base/job_control.h"
+#include "quant/data/shard.h"
+#include "quant/engine/engine.h"
+#include "quant/ranges/range_estimator.h"
+
+namespace quantserve {
+
+// Which engine compiles a variant: kAuto times those that can run the plan and
+// takes the fastest correct one.
+enum class EngineChoice { kAuto, kTorchScript, kOneDnn };
+
+// "auto", "torchscript", "onednn"; INVALID_ARGUMENT for other names.
+const char* EngineChoiceName(EngineChoice choice);
+absl::StatusOr<EngineChoice> ParseEngineChoice(absl::string_view name);
+
+struct ModelOptions {
+  std::string path;           // a TorchScript file
+  Shape sample_shape;         // of one sample, without the batch: [3,32,32]
+  Preprocessing preprocessing;
+  EngineOptions engine;       // batch ladder and threads
+  EngineChoice engine_choice = EngineChoice::kAuto;
+  // A larger file is refused before it is read.
+  int64_t max_bytes = int64_t{4} << 30;
+
+  absl::Status Validate() const;
+};
+
+struct ModelInfo {
+  std::string path;
+  std::string sha256;     // of the file, lower-case hex
+  int64_t file_bytes = 0;
+  std::vector<TensorSpec> inputs;
+  std::vector<TensorSpec> outputs;
+  int64_t macs = 0;       // of one sample
+};
+
+struct EngineTiming {
+  std::string engine;
+  absl::Duration latency;   // of one sample at batch 1, median; zero if unusable
+  std::string rejected;     // why it was not chosen; empty for the chosen one
+};
+
+// One servable form of a model.
+struct CompiledVariant {
+  std::string precision;    // "fp32", "int8"
+  std::shared_ptr<const Engine> engine;
+  int64_t size_bytes = 0;   // of the model in this precision, as stored
+  std::vector<EngineTiming> timings;
+};
+
+struct QuantizeOptions {
+  RangeOptions ranges;
+  int64_t samples = 512;    // the shard's first ones; fewer if it has fewer
+  int64_t batch = 32;       // samples in one calibration run
+
+  absl::Status Validate() const;
+};
+
+struct LayerReport {
+  std::string name;
+  std::string op;
+  bool quantized = false;
+  std::string reason;       // why it stayed FP32; empty if quantized
+};
+
+struct QuantizationReport {
+  std::string range_method;
+  std::string shard;
+  int64_t samples = 0;
+  int weight_bits = 8;      // 7 where the processor lacks VNNI
+  std::vector<LayerReport> layers;
+  std::vector<std::string> notes;
+  // Wall time of each phase, in order.
+  std::vector<std::pair<std::string, absl::Duration>> phases;
+};
+
+struct QuantizedVariant {
+  CompiledVariant variant;
+  QuantizationReport report;
+  // Writes a TorchScript file that torch.jit.load reads, through a temporary
+  // file in the same directory. May be called once or not at all, from any
+  // thread that may touch LibTorch.
+  std::function<absl::Status(const std::string& path)> save;
+};
+
+// A loaded FP32 model. Thread-safe; at most one Quantize at a time is sensible.
+class ModelPipeline {
+ public:
+  virtual ~ModelPipeline() = default;
+  virtual const ModelInfo& info() const = 0;
+  virtual const ModelOptions& options() const = 0;
+
+  virtual absl::StatusOr<CompiledVariant> CompileFloat(
+      const JobControl& control) const = 0;
+
+  // INVALID_ARGUMENT if the shard's samples are not the model's; CANCELLED.
+  virtual absl::StatusOr<QuantizedVariant> Quantize(
+      const QuantizeOptions& options, const Shard& shard,
+      const JobControl& control) const = 0;
+};
+
+// Loads a traced, scripted or frozen TorchScript file. NOT_FOUND if there is
+// none, INVALID_ARGUMENT with the path and what was expected if it is empty,
+// truncated, foreign, or does not run on a batch of `sample_shape`.
+absl::StatusOr<std::unique_ptr<ModelPipeline>> OpenModel(
+    const ModelOptions& options);
+
+// Limits the calling thread, and those LibTorch starts for it, to `threads`.
+// Call once at the start of each thread that runs an engine.
+void ConfigureThread(int threads);
+
+// Compares an INT8 matrix product of this machine with the exact one, extreme
+// values included. INTERNAL if they differ: INT8 results can't be trusted.
+absl::Status Int8SelfTest();
+
+// "1.13.1", and whether it can reach a GPU.
+std::string LibTorchVersion();
+bool LibTorchHasCuda();
+
+}  // namespace quantserve

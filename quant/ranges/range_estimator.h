@@ -1,0 +1,72 @@
+// From the values that a tensor takes during calibration to the interval that
+// its 8-bit form covers.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+
+namespace quantserve {
+
+enum class RangeMethod { kMinMax, kMovingAverage, kPercentile, kMse };
+
+// "minmax", "moving_average", "percentile", "mse".
+const char* RangeMethodName(RangeMethod method);
+// INVALID_ARGUMENT for any other name; the message lists the four.
+absl::StatusOr<RangeMethod> ParseRangeMethod(absl::string_view name);
+
+struct RangeOptions {
+  RangeMethod method = RangeMethod::kMse;
+  // kPercentile keeps this share of the values, in percent, and cuts the same
+  // count off either end.
+  double percentile = 99.99;
+  // kMovingAverage: weight of a new batch's bounds.
+  double averaging = 0.01;
+  int bins = 2048;
+
+  absl::Status Validate() const;
+};
+
+// A closed interval, lo <= 0 <= hi.
+struct Range {
+  float lo = 0;
+  float hi = 0;
+};
+
+// Watches one tensor. Values are shown twice: first every batch to
+// ObserveBounds, then, if NeedsHistogram(), every batch again to
+// ObserveHistogram; then Estimate. Not thread-safe.
+class RangeEstimator {
+ public:
+  explicit RangeEstimator(const RangeOptions& options);
+
+  // INVALID_ARGUMENT if a value is NaN or infinite.
+  absl::Status ObserveBounds(absl::Span<const float> values);
+  bool NeedsHistogram() const;
+  // Values outside the observed bounds count in the outermost bins.
+  void ObserveHistogram(absl::Span<const float> values);
+
+  // The interval for a grid of `levels` steps (256 for 8 bits); `symmetric`
+  // asks for one that is centred on zero. All-zero tensors give [0, 0].
+  Range Estimate(int levels, bool symmetric) const;
+
+  int64_t observed() const { return observed_; }
+
+ private:
+  Range MseRange(int levels, bool symmetric) const;
+  Range PercentileRange() const;
+
+  const RangeOptions options_;
+  int64_t observed_ = 0;
+  bool first_ = true;
+  float min_ = 0, max_ = 0;          // over all batches, zero included
+  double average_min_ = 0, average_max_ = 0;
+  std::vector<int64_t> histogram_;   // `bins` equal bins over [min_, max_]
+};
+
+}  // namespace quantserve

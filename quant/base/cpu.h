@@ -6,11 +6,11 @@
 namespace quantserve {
 
 struct CpuFeatures {
-  std::string model;       // e.g. "AMD EPYC 9R14"
-  int cores = 1;           // logical processors this process may run on
+  std::string model;  // e.g. "AMD EPYC 9R14"
+  int cores = 1;      // logical processors this process may run on
   bool avx2 = false;
-  bool avx512 = false;     // F, BW, VL and DQ together
-  bool vnni = false;       // AVX-512 VNNI or AVX-VNNI: exact u8 x s8 products
+  bool avx512 = false;  // F, BW, VL and DQ together
+  bool vnni = false;    // AVX-512 VNNI or AVX-VNNI: exact u8 x s8 products
   bool avx512_bf16 = false;
   bool amx_int8 = false;
   bool amx_bf16 = false;

@@ -52,8 +52,7 @@ class ExecutionContext {
   // inputs[i] holds batch * engine.inputs()[i].elements() floats, row-major;
   // outputs likewise, written whole. 1 <= batch <= engine.max_batch(), else
   // INVALID_ARGUMENT. INTERNAL if the engine fails on valid input.
-  virtual absl::Status Run(int64_t batch,
-                           absl::Span<const float* const> inputs,
+  virtual absl::Status Run(int64_t batch, absl::Span<const float* const> inputs,
                            absl::Span<float* const> outputs) = 0;
 };
 

@@ -14,9 +14,9 @@
 namespace quantserve {
 
 struct EvaluateOptions {
-  int64_t first = 0;     // first sample
-  int64_t samples = 0;   // 0: all from `first` on
-  int64_t batch = 1;     // samples in one run; latency is for each sample
+  int64_t first = 0;    // first sample
+  int64_t samples = 0;  // 0: all from `first` on
+  int64_t batch = 1;    // samples in one run; latency is for each sample
 };
 
 struct Evaluation {
@@ -26,7 +26,8 @@ struct Evaluation {
   absl::Duration latency_p50;      // of one sample: run time / batch
   absl::Duration latency_p99;
   int64_t outputs_per_sample = 0;
-  std::vector<float> outputs;      // [samples, outputs_per_sample], the first output
+  std::vector<float>
+      outputs;  // [samples, outputs_per_sample], the first output
 };
 
 // Runs the engine's first output over the shard with a context of its own.

@@ -30,10 +30,10 @@ const char* EngineChoiceName(EngineChoice choice);
 absl::StatusOr<EngineChoice> ParseEngineChoice(absl::string_view name);
 
 struct ModelOptions {
-  std::string path;           // a TorchScript file
-  Shape sample_shape;         // of one sample, without the batch: [3,32,32]
+  std::string path;    // a TorchScript file
+  Shape sample_shape;  // of one sample, without the batch: [3,32,32]
   Preprocessing preprocessing;
-  EngineOptions engine;       // batch ladder and threads
+  EngineOptions engine;  // batch ladder and threads
   EngineChoice engine_choice = EngineChoice::kAuto;
   // A larger file is refused before it is read.
   int64_t max_bytes = int64_t{4} << 30;
@@ -43,31 +43,31 @@ struct ModelOptions {
 
 struct ModelInfo {
   std::string path;
-  std::string sha256;     // of the file, lower-case hex
+  std::string sha256;  // of the file, lower-case hex
   int64_t file_bytes = 0;
   std::vector<TensorSpec> inputs;
   std::vector<TensorSpec> outputs;
-  int64_t macs = 0;       // of one sample
+  int64_t macs = 0;  // of one sample
 };
 
 struct EngineTiming {
   std::string engine;
-  absl::Duration latency;   // of one sample at batch 1, median; zero if unusable
-  std::string rejected;     // why it was not chosen; empty for the chosen one
+  absl::Duration latency;  // of one sample at batch 1, median; zero if unusable
+  std::string rejected;    // why it was not chosen; empty for the chosen one
 };
 
 // One servable form of a model.
 struct CompiledVariant {
-  std::string precision;    // "fp32", "int8"
+  std::string precision;  // "fp32", "int8"
   std::shared_ptr<const Engine> engine;
-  int64_t size_bytes = 0;   // of the model in this precision, as stored
+  int64_t size_bytes = 0;  // of the model in this precision, as stored
   std::vector<EngineTiming> timings;
 };
 
 struct QuantizeOptions {
   RangeOptions ranges;
-  int64_t samples = 512;    // the shard's first ones; fewer if it has fewer
-  int64_t batch = 32;       // samples in one calibration run
+  int64_t samples = 512;  // the shard's first ones; fewer if it has fewer
+  int64_t batch = 32;     // samples in one calibration run
 
   absl::Status Validate() const;
 };
@@ -76,14 +76,14 @@ struct LayerReport {
   std::string name;
   std::string op;
   bool quantized = false;
-  std::string reason;       // why it stayed FP32; empty if quantized
+  std::string reason;  // why it stayed FP32; empty if quantized
 };
 
 struct QuantizationReport {
   std::string range_method;
   std::string shard;
   int64_t samples = 0;
-  int weight_bits = 8;      // 7 where the processor lacks VNNI
+  int weight_bits = 8;  // 7 where the processor lacks VNNI
   std::vector<LayerReport> layers;
   std::vector<std::string> notes;
   // Wall time of each phase, in order.

@@ -95,7 +95,9 @@ struct PoolAttrs {
   bool count_include_pad = false;
 };
 
-struct ConcatAttrs { int64_t axis = 1; };
+struct ConcatAttrs {
+  int64_t axis = 1;
+};
 
 // One entry for each dimension of the input, dimension 0 included.
 struct SliceAttrs {
@@ -119,7 +121,9 @@ struct UnaryAttrs {
   std::shared_ptr<const UnaryTable> table;  // quantized plans only
 };
 
-struct IslandAttrs { std::shared_ptr<const Island> island; };
+struct IslandAttrs {
+  std::shared_ptr<const Island> island;
+};
 
 using Attrs = std::variant<std::monostate, Conv2dAttrs, PoolAttrs, ConcatAttrs,
                            SliceAttrs, PadAttrs, UnaryAttrs, IslandAttrs>;
@@ -146,14 +150,14 @@ struct Node {
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;  // more than one for kIsland only
   Attrs attrs;
-  Weights weights;             // kConv2d, kLinear
+  Weights weights;  // kConv2d, kLinear
   // kClamp: the function itself; kConv2d, kLinear, kAdd: fused behind it.
   std::optional<Clamp> clamp;
 };
 
 struct Plan {
   std::vector<Value> values;
-  std::vector<Node> nodes;  // in an order in which they can run
+  std::vector<Node> nodes;       // in an order in which they can run
   std::vector<ValueId> inputs;   // FP32
   std::vector<ValueId> outputs;  // FP32
 

@@ -64,9 +64,9 @@ class RangeEstimator {
   const RangeOptions options_;
   int64_t observed_ = 0;
   bool first_ = true;
-  float min_ = 0, max_ = 0;          // over all batches, zero included
+  float min_ = 0, max_ = 0;  // over all batches, zero included
   double average_min_ = 0, average_max_ = 0;
-  std::vector<int64_t> histogram_;   // `bins` equal bins over [min_, max_]
+  std::vector<int64_t> histogram_;  // `bins` equal bins over [min_, max_]
 };
 
 }  // namespace quantserve

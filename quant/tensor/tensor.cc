@@ -30,13 +30,20 @@ size_t DTypeSize(DType dtype) {
 
 const char* DTypeName(DType dtype) {
   switch (dtype) {
-    case DType::kF32: return "float32";
-    case DType::kF64: return "float64";
-    case DType::kU8: return "uint8";
-    case DType::kS8: return "int8";
-    case DType::kS32: return "int32";
-    case DType::kI64: return "int64";
-    case DType::kBool: return "bool";
+    case DType::kF32:
+      return "float32";
+    case DType::kF64:
+      return "float64";
+    case DType::kU8:
+      return "uint8";
+    case DType::kS8:
+      return "int8";
+    case DType::kS32:
+      return "int32";
+    case DType::kI64:
+      return "int64";
+    case DType::kBool:
+      return "bool";
   }
   return "unknown";
 }
@@ -55,8 +62,8 @@ absl::StatusOr<int64_t> NumElements(absl::Span<const int64_t> shape) {
     }
     // Dividing first also catches [2^62, 0]: no zero hides an overflow.
     if (dim > 0 && product > kMax / dim) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "shape ", ShapeString(shape), " has too many elements"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("shape ", ShapeString(shape), " has too many elements"));
     }
     product *= dim == 0 ? 1 : dim;
   }

@@ -42,18 +42,26 @@ class Tensor {
 
   // T must match dtype().
   template <typename T>
-  T* data() { return reinterpret_cast<T*>(data_.get()); }
+  T* data() {
+    return reinterpret_cast<T*>(data_.get());
+  }
   template <typename T>
-  const T* data() const { return reinterpret_cast<const T*>(data_.get()); }
+  const T* data() const {
+    return reinterpret_cast<const T*>(data_.get());
+  }
   template <typename T>
-  absl::Span<T> span() { return {data<T>(), static_cast<size_t>(elements_)}; }
+  absl::Span<T> span() {
+    return {data<T>(), static_cast<size_t>(elements_)};
+  }
   template <typename T>
   absl::Span<const T> span() const {
     return {data<T>(), static_cast<size_t>(elements_)};
   }
 
  private:
-  struct Free { void operator()(std::byte* p) const; };
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
   DType dtype_ = DType::kF32;
   Shape shape_;
   int64_t elements_ = 0;

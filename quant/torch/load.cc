@@ -1,0 +1,119 @@
+#include "quant/torch/load.h"
+
+#include <sys/stat.h>
+#include <torch/csrc/jit/passes/constant_propagation.h>
+#include <torch/csrc/jit/passes/dead_code_elimination.h>
+#include <torch/csrc/jit/passes/inliner.h>
+#include <torch/csrc/jit/passes/lower_tuples.h>
+#include <torch/csrc/jit/passes/peephole.h>
+#include <torch/csrc/jit/passes/remove_mutation.h>
+
+#include <fstream>
+
+#include "absl/strings/str_cat.h"
+#include "quant/base/status_macros.h"
+#include "quant/torch/wall.h"
+
+namespace quantserve {
+namespace {
+
+using torch::jit::Block;
+using torch::jit::Graph;
+using torch::jit::Node;
+using torch::jit::Value;
+
+absl::Status CheckFile(const std::string& path, int64_t max_bytes) {
+  struct stat info {};
+  if (stat(path.c_str(), &info) != 0) {
+    return absl::NotFoundError(
+        absl::StrCat("model \"", path, "\" does not exist"));
+  }
+  const auto invalid = [&path](absl::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model \"", path, "\" ", what));
+  };
+  if (!S_ISREG(info.st_mode)) return invalid("is not a regular file");
+  if (info.st_size == 0) return invalid("is empty, want a TorchScript file");
+  if (info.st_size > max_bytes) {
+    return invalid(
+        absl::StrCat("has ", info.st_size, " bytes, the limit is ", max_bytes));
+  }
+  std::ifstream in(path, std::ios::binary);
+  char magic[4] = {};
+  if (!in.read(magic, sizeof magic) ||
+      std::string(magic, 4) != std::string("PK\x03\x04", 4)) {
+    return invalid(
+        "is not a TorchScript file (want a zip archive as "
+        "torch.jit.save writes it)");
+  }
+  return absl::OkStatus();
+}
+
+bool Mutates(Block* block) {
+  for (Node* node : block->nodes()) {
+    if (const auto* schema = node->maybeSchema()) {
+      if (schema->is_mutable()) return true;
+    }
+    for (Block* inner : node->blocks()) {
+      if (Mutates(inner)) return true;
+    }
+  }
+  return false;
+}
+
+// Names link a value to its copy in Graph::copy(), which keeps explicit names
+// only.
+void NameValues(Graph& graph) {
+  int next = 0;
+  const auto name = [&next](Value* v) {
+    if (!v->hasDebugName()) v->setDebugName(absl::StrCat("v", next++));
+  };
+  for (Value* v : graph.inputs()) name(v);
+  for (Node* node : graph.nodes()) {
+    for (Value* v : node->outputs()) name(v);
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<torch::jit::Module> LoadModule(const std::string& path,
+                                              int64_t max_bytes) {
+  QS_RETURN_IF_ERROR(CheckFile(path, max_bytes));
+  const std::string what =
+      absl::StrCat("model \"", path, "\" is not a TorchScript file that loads");
+  return BehindWall(absl::StatusCode::kInvalidArgument, what,
+                    [&]() -> absl::StatusOr<torch::jit::Module> {
+                      torch::jit::Module module =
+                          torch::jit::load(path, torch::kCPU);
+                      module.eval();
+                      return module;
+                    });
+}
+
+absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module) {
+  return BehindWall(
+      absl::StatusCode::kInvalidArgument, "model cannot be frozen",
+      [&]() -> absl::StatusOr<FrozenModel> {
+        if (!module.find_method("forward")) {
+          return absl::InvalidArgumentError("model has no forward()");
+        }
+        FrozenModel frozen;
+        // A module that was frozen before has no "training" and freezes again
+        // without harm; freeze() insists on the attribute only in 1.x.
+        frozen.module = module.hasattr("training") ? torch::jit::freeze(module)
+                                                   : module.clone();
+        frozen.graph = frozen.module.get_method("forward").graph()->copy();
+        Graph& graph = *frozen.graph;
+        torch::jit::Inline(graph);
+        torch::jit::RemoveTensorMutation(frozen.graph);
+        torch::jit::RemoveListMutation(frozen.graph);
+        torch::jit::ConstantPropagation(frozen.graph);
+        torch::jit::PeepholeOptimize(frozen.graph);
+        torch::jit::EliminateDeadCode(frozen.graph);
+        NameValues(graph);
+        frozen.functional = !Mutates(graph.block());
+        return frozen;
+      });
+}
+
+}  // namespace quantserve

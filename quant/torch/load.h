@@ -1,0 +1,30 @@
+// From a TorchScript file to a graph that can be taken apart.
+#pragma once
+
+#include <torch/script.h>
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace quantserve {
+
+// Loads a TorchScript file onto the CPU, in evaluation mode. NOT_FOUND if there
+// is none; INVALID_ARGUMENT, naming the file, if it is not a regular file, is
+// empty or larger than `max_bytes`, is not TorchScript, or does not load.
+absl::StatusOr<torch::jit::Module> LoadModule(const std::string& path,
+                                              int64_t max_bytes);
+
+struct FrozenModel {
+  torch::jit::Module module;  // frozen: parameters are constants of the graph
+  // forward(): inlined, without in-place operations where that was possible,
+  // every value named. Its first input is the module itself.
+  std::shared_ptr<torch::jit::Graph> graph;
+  bool functional = true;  // false: in-place operations are left
+};
+
+// INVALID_ARGUMENT if the module has no forward().
+absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module);
+
+}  // namespace quantserve

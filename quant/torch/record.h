@@ -1,0 +1,34 @@
+// What each value of a graph is, found by running the graph on two batch sizes.
+#pragma once
+
+#include <torch/script.h>
+
+#include <unordered_map>
+
+#include "absl/status/statusor.h"
+#include "quant/tensor/tensor.h"
+
+namespace quantserve {
+
+struct RecordedValue {
+  // An FP32 tensor whose dimension 0 is the batch and whose other dimensions
+  // are the same for both batch sizes: it can be a value of a plan.
+  bool batched = false;
+  Shape shape;  // of a batched tensor, for a batch of one
+  // Otherwise, for anything but tensors: the value, and whether it was the same
+  // for both batch sizes.
+  c10::IValue scalar;
+  bool constant = false;
+};
+
+using RecordedValues =
+    std::unordered_map<const torch::jit::Value*, RecordedValue>;
+
+// Runs `graph` (FreezeModel's) on zero-mean noise of `sample_shape`, batches of
+// two and three, and records every value of its top level. INVALID_ARGUMENT,
+// with what was expected, if it does not run.
+absl::StatusOr<RecordedValues> RecordValues(
+    const torch::jit::Module& module,
+    const std::shared_ptr<torch::jit::Graph>& graph, const Shape& sample_shape);
+
+}  // namespace quantserve

@@ -3,7 +3,17 @@
 find_package(Threads REQUIRED)
 find_package(absl REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(dnnl REQUIRED)
+# Found by hand: Debian's dnnl-config.cmake asks for OpenCL headers that its own
+# package does not depend on.
+find_path(QUANTSERVE_DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp REQUIRED)
+find_library(QUANTSERVE_DNNL_LIBRARY dnnl REQUIRED)
+if(NOT TARGET DNNL::dnnl)
+  add_library(DNNL::dnnl UNKNOWN IMPORTED)
+  set_target_properties(DNNL::dnnl PROPERTIES
+    IMPORTED_LOCATION "${QUANTSERVE_DNNL_LIBRARY}"
+    INTERFACE_INCLUDE_DIRECTORIES "${QUANTSERVE_DNNL_INCLUDE_DIR}")
+endif()
+find_package(OpenMP REQUIRED COMPONENTS CXX)
 find_package(prometheus-cpp REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)

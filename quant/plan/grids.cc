@@ -42,7 +42,8 @@ class Groups {
 
 struct Group {
   ValueRange hull;
-  bool only_added = true;  // every reader that computes is an addition
+  bool added = false;     // an addition reads it
+  bool computed = false;  // another node that computes reads it
 };
 
 void Extend(const Range& range, Range* hull) {
@@ -54,7 +55,7 @@ bool Symmetric(const Group& group, double share) {
   const double lo = -group.hull.affine.lo;
   const double hi = group.hull.affine.hi;
   if (!(lo > 0)) return false;
-  if (group.only_added) return true;
+  if (group.added && !group.computed) return true;
   return std::min(lo, hi) >= share * std::max(lo, hi);
 }
 
@@ -92,10 +93,12 @@ absl::StatusOr<Grids> ChooseGrids(const Plan& plan,
   }
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
     const OpKind kind = plan.nodes[i].kind;
-    if (kind == OpKind::kAdd || KeepsGrid(kind)) continue;
+    if (KeepsGrid(kind)) continue;
     for (ValueId id : plan.nodes[i].inputs) {
       const auto group = by_root.find(groups.Root(id));
-      if (group != by_root.end()) group->second.only_added = false;
+      if (group == by_root.end()) continue;
+      (kind == OpKind::kAdd ? group->second.added : group->second.computed) =
+          true;
     }
   }
 

@@ -61,7 +61,7 @@ struct ReadShardOptions {
 // Reads a shard; the file's ending tells its format:
 //   .bin   CIFAR-10 binary: records of 1 label byte and 3,072 bytes, planes
 //          R, G, B
-//   .npy   samples, [N, ...], u1 or f4/f8, C order
+//   .npy   samples, [N, ...], |u1, <f4 or <f8, C order
 //   .npz   samples under "x", "images", "inputs", "data" or "x_*", labels under
 //          "y", "labels", "targets" or "y_*" (the first key that is there)
 //   .pt    what torch.save writes: a tensor of samples, a tuple or list

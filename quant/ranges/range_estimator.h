@@ -66,7 +66,10 @@ class RangeEstimator {
   bool first_ = true;
   float min_ = 0, max_ = 0;  // over all batches, zero included
   double average_min_ = 0, average_max_ = 0;
-  std::vector<int64_t> histogram_;  // `bins` equal bins over [min_, max_]
+  // `bins` equal bins over [min_, max_], then the counters of exact zeros.
+  // Zero is on every grid, so it has no error; as ReLU makes zeros in masses,
+  // counting them in a bin would favour grids that are fine near zero.
+  std::vector<int64_t> histogram_;
 };
 
 }  // namespace quantserve

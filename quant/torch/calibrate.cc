@@ -1,0 +1,131 @@
+#include "quant/torch/calibrate.h"
+
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <algorithm>
+#include <functional>
+
+#include "quant/base/status_macros.h"
+#include "quant/torch/emit.h"
+#include "quant/torch/wall.h"
+
+namespace quantserve {
+namespace {
+
+// The float plan with every value as an output.
+class Observer {
+ public:
+  static absl::StatusOr<Observer> Make(const Plan& plan) {
+    EmitOptions options;
+    for (ValueId id = 0; id < static_cast<ValueId>(plan.values.size()); ++id) {
+      options.observe.push_back(id);
+    }
+    QS_ASSIGN_OR_RETURN(torch::jit::Module module, EmitModule(plan, options));
+    return Observer(plan, std::move(module));
+  }
+
+  using Visit = std::function<absl::Status(ValueId, absl::Span<const float>)>;
+
+  // Runs `count` samples and shows every value.
+  absl::Status Run(const Shard& shard, const Preprocessing& preprocessing,
+                   int64_t first, int64_t count, const Visit& visit) {
+    return BehindWall(
+        absl::StatusCode::kInternal, "calibration run failed",
+        [&]() -> absl::Status {
+          Shape shape = shard.sample_shape();
+          shape.insert(shape.begin(), count);
+          at::Tensor input = torch::empty(shape, torch::kFloat32);
+          shard.Copy(
+              first, count, preprocessing,
+              {input.data_ptr<float>(), static_cast<size_t>(input.numel())});
+          torch::jit::Stack stack{module_._ivalue(), input};
+          executor_->run(stack);
+          const auto tuple = stack.at(0).toTuple();
+          const size_t skipped = plan_->outputs.size();
+          for (size_t i = 0; i < plan_->values.size(); ++i) {
+            const at::Tensor value =
+                tuple->elements()[skipped + i].toTensor().contiguous();
+            QS_RETURN_IF_ERROR(visit(
+                static_cast<ValueId>(i),
+                {value.data_ptr<float>(), static_cast<size_t>(value.numel())}));
+          }
+          return absl::OkStatus();
+        });
+  }
+
+ private:
+  Observer(const Plan& plan, torch::jit::Module module)
+      : plan_(&plan),
+        module_(std::move(module)),
+        executor_(std::make_unique<torch::jit::GraphExecutor>(
+            module_.get_method("forward").graph(), "calibrate",
+            torch::jit::ExecutorExecutionMode::SIMPLE)) {}
+
+  const Plan* plan_;
+  torch::jit::Module module_;
+  std::unique_ptr<torch::jit::GraphExecutor> executor_;
+};
+
+absl::Status CheckShard(const Plan& plan, const Shard& shard) {
+  const Shape& want = plan.value(plan.inputs[0]).shape;
+  if (!std::equal(shard.sample_shape().begin(), shard.sample_shape().end(),
+                  want.begin() + 1, want.end())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("shard \"", shard.name(), "\" has samples of shape ",
+                     ShapeString(shard.sample_shape()), ", model wants ",
+                     ShapeString({want.data() + 1, want.size() - 1})));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
+                                   const Preprocessing& preprocessing,
+                                   const CalibrateOptions& options,
+                                   const JobControl& control) {
+  QS_RETURN_IF_ERROR(CheckShard(plan, shard));
+  QS_ASSIGN_OR_RETURN(Observer observer, Observer::Make(plan));
+  int64_t sample_bytes = 0;
+  for (const Value& v : plan.values) sample_bytes += v.elements() * 4;
+  const int64_t samples = std::min(options.samples, shard.size());
+  const int64_t batch = std::clamp<int64_t>(
+      options.max_activation_bytes / sample_bytes, 1, options.batch);
+
+  std::vector<RangeEstimator> estimators(plan.values.size(),
+                                         RangeEstimator(options.ranges));
+  const auto pass = [&](const char* phase,
+                        const Observer::Visit& visit) -> absl::Status {
+    QS_RETURN_IF_ERROR(control.Report(phase, 0, samples));
+    for (int64_t first = 0; first < samples; first += batch) {
+      const int64_t count = std::min(batch, samples - first);
+      QS_RETURN_IF_ERROR(
+          observer.Run(shard, preprocessing, first, count, visit));
+      QS_RETURN_IF_ERROR(control.Report(phase, first + count, samples));
+    }
+    return absl::OkStatus();
+  };
+  QS_RETURN_IF_ERROR(
+      pass("ranges", [&](ValueId id, absl::Span<const float> values) {
+        const absl::Status status = estimators[id].ObserveBounds(values);
+        if (status.ok()) return status;
+        return absl::Status(status.code(),
+                            absl::StrCat("value \"", plan.value(id).name,
+                                         "\": ", status.message()));
+      }));
+  if (estimators[0].NeedsHistogram()) {
+    QS_RETURN_IF_ERROR(
+        pass("histograms", [&](ValueId id, absl::Span<const float> values) {
+          estimators[id].ObserveHistogram(values);
+          return absl::OkStatus();
+        }));
+  }
+  RangeMap ranges;
+  for (size_t i = 0; i < estimators.size(); ++i) {
+    ranges[plan.values[i].name] = {estimators[i].Estimate(256, false),
+                                   estimators[i].Estimate(255, true)};
+  }
+  return ranges;
+}
+
+}  // namespace quantserve

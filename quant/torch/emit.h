@@ -1,0 +1,28 @@
+// From a plan to a TorchScript module.
+#pragma once
+
+#include <torch/script.h>
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "quant/plan/plan.h"
+
+namespace quantserve {
+
+struct EmitOptions {
+  // Values of the plan to return besides its outputs, dequantized.
+  std::vector<ValueId> observe;
+};
+
+// A module whose forward(x) computes the plan with LibTorch's operators: aten::
+// for FP32 nodes, quantized:: for 8-bit ones, islands inlined. It returns a
+// tensor if there is one output and nothing observed, else a tuple. Weights are
+// attributes, so the module saves, and loads in Python with torch.jit.load.
+// Any batch size runs, but 8-bit layers are fast only for the first they see.
+// FAILED_PRECONDITION for plans that LibTorch has no operator for: convolutions
+// with unequal padding at opposite ends, 8-bit layers that write FP32.
+absl::StatusOr<torch::jit::Module> EmitModule(const Plan& plan,
+                                              const EmitOptions& options);
+
+}  // namespace quantserve

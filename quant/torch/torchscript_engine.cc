@@ -1,0 +1,275 @@
+#include "quant/torch/torchscript_engine.h"
+
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "quant/base/status_macros.h"
+#include "quant/torch/emit.h"
+#include "quant/torch/operator_walk.h"
+#include "quant/torch/wall.h"
+
+namespace quantserve {
+namespace {
+
+using torch::jit::Module;
+
+// Something that maps a batch to the model's outputs.
+using Forward = std::function<c10::IValue(const at::Tensor&)>;
+
+Forward JitForward(Module module) {
+  auto shared = std::make_shared<Module>(std::move(module));
+  return [shared](const at::Tensor& x) { return shared->forward({x}); };
+}
+
+std::vector<std::string> Islands(const Plan& plan) {
+  std::vector<std::string> names;
+  for (const Node& node : plan.nodes) {
+    if (node.kind == OpKind::kIsland) {
+      names.push_back(std::get<IslandAttrs>(node.attrs).island->op());
+    }
+  }
+  return names;
+}
+
+class TorchScriptEngine : public Engine {
+ public:
+  struct Rung {
+    int64_t batch;
+    Forward forward;
+  };
+
+  TorchScriptEngine(const Plan& plan, EngineInfo info, int threads)
+      : info_(std::move(info)),
+        inputs_(Specs(plan, plan.inputs)),
+        outputs_(Specs(plan, plan.outputs)),
+        threads_(threads) {
+    info_.engine = "torchscript";
+  }
+
+  const EngineInfo& info() const override { return info_; }
+  const std::vector<TensorSpec>& inputs() const override { return inputs_; }
+  const std::vector<TensorSpec>& outputs() const override { return outputs_; }
+  int64_t max_batch() const override { return rungs_.back().batch; }
+  absl::StatusOr<std::unique_ptr<ExecutionContext>> NewContext() const override;
+
+  // The ladder grows from small to large. Runs the rung three times, so that
+  // the profiling executor has optimised it and primitives are made.
+  void AddRung(int64_t batch, Forward forward) {
+    rungs_.push_back({batch, std::move(forward)});
+    const at::Tensor x = torch::zeros(InputShape(batch));
+    for (int i = 0; i < 3; ++i) rungs_.back().forward(x);
+  }
+
+  const Rung& RungFor(int64_t batch) const {
+    return *std::find_if(rungs_.begin(), rungs_.end(),
+                         [batch](const Rung& r) { return r.batch >= batch; });
+  }
+
+  Shape InputShape(int64_t batch) const {
+    Shape shape = inputs_[0].shape;
+    shape.insert(shape.begin(), batch);
+    return shape;
+  }
+
+  int threads() const { return threads_; }
+
+ private:
+  EngineInfo info_;
+  const std::vector<TensorSpec> inputs_, outputs_;
+  const int threads_;
+  std::vector<Rung> rungs_;
+};
+
+class TorchScriptContext : public ExecutionContext {
+ public:
+  explicit TorchScriptContext(const TorchScriptEngine* engine)
+      : engine_(*engine) {}
+
+  absl::Status Run(int64_t batch, absl::Span<const float* const> inputs,
+                   absl::Span<float* const> outputs) override {
+    if (batch < 1 || batch > engine_.max_batch()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "batch of ", batch, ", engine takes 1 to ", engine_.max_batch()));
+    }
+    return BehindWall(absl::StatusCode::kInternal, "inference failed",
+                      [&] { return RunBehindWall(batch, inputs, outputs); });
+  }
+
+ private:
+  absl::Status RunBehindWall(int64_t batch,
+                             absl::Span<const float* const> inputs,
+                             absl::Span<float* const> outputs) {
+    const TorchScriptEngine::Rung& rung = engine_.RungFor(batch);
+    at::Tensor x;
+    if (rung.batch == batch) {
+      x = torch::from_blob(const_cast<float*>(inputs[0]),
+                           engine_.InputShape(batch), torch::kFloat32);
+    } else {
+      x = torch::zeros(engine_.InputShape(rung.batch));
+      std::memcpy(x.data_ptr<float>(), inputs[0],
+                  batch * engine_.inputs()[0].elements() * sizeof(float));
+    }
+    const c10::IValue result = rung.forward(x);
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      QS_RETURN_IF_ERROR(CopyOutput(result, i, rung.batch, batch, outputs[i]));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status CopyOutput(const c10::IValue& result, size_t i,
+                          int64_t rung_batch, int64_t batch, float* out) {
+    at::Tensor tensor;
+    if (result.isTensor() && i == 0) {
+      tensor = result.toTensor();
+    } else if (result.isTuple() && i < result.toTupleRef().elements().size()) {
+      tensor = result.toTupleRef().elements()[i].toTensor();
+    } else if (result.isTensorList() && i < result.toTensorVector().size()) {
+      tensor = result.toTensorVector()[i];
+    } else {
+      return absl::InternalError(absl::StrCat("model has no output ", i));
+    }
+    const TensorSpec& spec = engine_.outputs()[i];
+    const at::Tensor dense = tensor.to(torch::kFloat32).contiguous();
+    if (dense.numel() != rung_batch * spec.elements()) {
+      return absl::InternalError(absl::StrCat("output \"", spec.name, "\" has ",
+                                              dense.numel(), " elements, want ",
+                                              rung_batch * spec.elements()));
+    }
+    std::memcpy(out, dense.data_ptr<float>(),
+                batch * spec.elements() * sizeof(float));
+    return absl::OkStatus();
+  }
+
+  const TorchScriptEngine& engine_;
+};
+
+absl::StatusOr<std::unique_ptr<ExecutionContext>>
+TorchScriptEngine::NewContext() const {
+  return std::make_unique<TorchScriptContext>(this);
+}
+
+// The largest difference of two modules' first outputs on noise, relative to
+// the largest output.
+double Difference(Module a, Module b, const at::Tensor& x) {
+  const auto first = [](const c10::IValue& result) {
+    return result.isTensor() ? result.toTensor()
+                             : result.toTupleRef().elements()[0].toTensor();
+  };
+  const at::Tensor ya = first(a.forward({x}));
+  const at::Tensor yb = first(b.forward({x}));
+  const double scale = std::max(1e-6, ya.abs().max().item<double>());
+  return (ya - yb).abs().max().item<double>() / scale;
+}
+
+}  // namespace
+
+std::vector<TensorSpec> Specs(const Plan& plan,
+                              const std::vector<ValueId>& ids) {
+  std::vector<TensorSpec> specs;
+  for (ValueId id : ids) {
+    const Value& v = plan.value(id);
+    specs.push_back({v.name, Shape(v.shape.begin() + 1, v.shape.end())});
+  }
+  return specs;
+}
+
+absl::Status SelectQuantizedEngine() {
+  static const auto* status = new absl::Status([]() -> absl::Status {
+    const auto& engines = at::globalContext().supportedQEngines();
+    for (const char* wanted : {"onednn", "x86", "fbgemm", "qnnpack"}) {
+      for (const at::QEngine engine : engines) {
+        std::string name = toString(engine);
+        std::transform(name.begin(), name.end(), name.begin(),
+                       [](unsigned char c) { return std::tolower(c); });
+        if (name != wanted) continue;
+        at::globalContext().setQEngine(engine);
+        return absl::OkStatus();
+      }
+    }
+    return absl::FailedPreconditionError(
+        "this LibTorch has no engine for quantized operators");
+  }());
+  return *status;
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
+    const Plan& plan, const EngineOptions& options) {
+  QS_RETURN_IF_ERROR(SelectQuantizedEngine());
+  return BehindWall(
+      absl::StatusCode::kInternal, "plan cannot be compiled with LibTorch",
+      [&]() -> absl::StatusOr<std::unique_ptr<Engine>> {
+        EngineInfo info;
+        info.precision = plan.quantized() ? "int8" : "fp32";
+        info.islands = Islands(plan);
+        info.weight_bytes =
+            plan.WeightBytes() * static_cast<int64_t>(options.ladder.size());
+        auto engine =
+            std::make_unique<TorchScriptEngine>(plan, info, options.threads);
+        for (int64_t batch : options.ladder) {
+          QS_ASSIGN_OR_RETURN(Module module, EmitModule(plan, {}));
+          module.eval();
+          engine->AddRung(batch, JitForward(torch::jit::freeze(module)));
+        }
+        return engine;
+      });
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScriptFloat(
+    const FrozenModel& model, const Plan& plan, const EngineOptions& options) {
+  constexpr double kTolerance = 1e-4;
+  return BehindWall(
+      absl::StatusCode::kInternal, "model cannot be compiled with LibTorch",
+      [&]() -> absl::StatusOr<std::unique_ptr<Engine>> {
+        EngineInfo info;
+        info.precision = "fp32";
+        info.weight_bytes = plan.WeightBytes();
+        Module module = model.module;
+        Shape shape = plan.value(plan.inputs[0]).shape;
+        shape[0] = 2;
+        try {
+          Module copy = model.module.clone();
+          Module optimised = torch::jit::optimize_for_inference(copy);
+          const double difference =
+              Difference(model.module, optimised, torch::randn(shape));
+          if (difference <= kTolerance) {
+            module = optimised;
+          } else {
+            info.notes.push_back(
+                absl::StrCat("optimize_for_inference changes the output by ",
+                             difference, ": the frozen model runs instead"));
+          }
+        } catch (const std::exception& error) {
+          info.notes.push_back(absl::StrCat("optimize_for_inference failed: ",
+                                            FirstLine(error)));
+        }
+        auto engine =
+            std::make_unique<TorchScriptEngine>(plan, info, options.threads);
+        const Forward forward = JitForward(module);
+        for (int64_t batch : options.ladder) engine->AddRung(batch, forward);
+        return engine;
+      });
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> WrapModule(
+    const Module& module, ModuleExecution execution, const Plan& plan,
+    const std::string& precision, const EngineOptions& options) {
+  return BehindWall(
+      absl::StatusCode::kInternal, "module does not run",
+      [&]() -> absl::StatusOr<std::unique_ptr<Engine>> {
+        EngineInfo info;
+        info.precision = precision;
+        auto engine =
+            std::make_unique<TorchScriptEngine>(plan, info, options.threads);
+        Forward forward = JitForward(module);
+        if (execution == ModuleExecution::kOperators) {
+          auto walk = std::make_shared<const OperatorWalk>(module);
+          forward = [walk](const at::Tensor& x) { return walk->Run(x); };
+        }
+        for (int64_t batch : options.ladder) engine->AddRung(batch, forward);
+        return engine;
+      });
+}
+
+}  // namespace quantserve

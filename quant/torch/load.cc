@@ -76,15 +76,20 @@ void NameValues(Graph& graph) {
 
 }  // namespace
 
-absl::StatusOr<torch::jit::Module> LoadModule(const std::string& path,
-                                              int64_t max_bytes) {
+absl::StatusOr<torch::jit::Module> LoadModule(
+    const std::string& path, int64_t max_bytes,
+    std::map<std::string, std::string>* extra_files) {
   QS_RETURN_IF_ERROR(CheckFile(path, max_bytes));
   const std::string what =
       absl::StrCat("model \"", path, "\" is not a TorchScript file that loads");
   return BehindWall(absl::StatusCode::kInvalidArgument, what,
                     [&]() -> absl::StatusOr<torch::jit::Module> {
+                      torch::jit::ExtraFilesMap extra(extra_files->begin(),
+                                                      extra_files->end());
                       torch::jit::Module module =
-                          torch::jit::load(path, torch::kCPU);
+                          torch::jit::load(path, torch::kCPU, extra);
+                      extra_files->clear();
+                      extra_files->insert(extra.begin(), extra.end());
                       module.eval();
                       return module;
                     });

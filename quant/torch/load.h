@@ -3,6 +3,7 @@
 
 #include <torch/script.h>
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -13,8 +14,10 @@ namespace quantserve {
 // Loads a TorchScript file onto the CPU, in evaluation mode. NOT_FOUND if there
 // is none; INVALID_ARGUMENT, naming the file, if it is not a regular file, is
 // empty or larger than `max_bytes`, is not TorchScript, or does not load.
-absl::StatusOr<torch::jit::Module> LoadModule(const std::string& path,
-                                              int64_t max_bytes);
+// `extra_files` names files beside the code; those that are there are filled.
+absl::StatusOr<torch::jit::Module> LoadModule(
+    const std::string& path, int64_t max_bytes,
+    std::map<std::string, std::string>* extra_files);
 
 struct FrozenModel {
   torch::jit::Module module;  // frozen: parameters are constants of the graph

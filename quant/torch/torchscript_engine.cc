@@ -131,7 +131,8 @@ class TorchScriptContext : public ExecutionContext {
       return absl::InternalError(absl::StrCat("model has no output ", i));
     }
     const TensorSpec& spec = engine_.outputs()[i];
-    const at::Tensor dense = tensor.to(torch::kFloat32).contiguous();
+    const at::Tensor dense =
+        tensor.to(torch::kCPU, torch::kFloat32).contiguous();
     if (dense.numel() != rung_batch * spec.elements()) {
       return absl::InternalError(absl::StrCat("output \"", spec.name, "\" has ",
                                               dense.numel(), " elements, want ",
@@ -161,6 +162,33 @@ double Difference(Module a, Module b, const at::Tensor& x) {
   const at::Tensor yb = first(b.forward({x}));
   const double scale = std::max(1e-6, ya.abs().max().item<double>());
   return (ya - yb).abs().max().item<double>() / scale;
+}
+
+// A module that was frozen before has lost its "training" attribute, and 1.x
+// refuses to freeze it again.
+Module Frozen(const Module& module) {
+  return module.hasattr("training") ? torch::jit::freeze(module) : module;
+}
+
+Module Optimised(const Module& module, const Shape& shape,
+                 std::vector<std::string>* notes) {
+  constexpr double kTolerance = 1e-4;
+  const Module frozen = Frozen(module);
+  try {
+    Module copy = frozen.clone();
+    Module optimised = torch::jit::optimize_for_inference(copy);
+    const double difference =
+        Difference(frozen, optimised, torch::randn(shape));
+    if (difference <= kTolerance) return optimised;
+    notes->push_back(
+        absl::StrCat("optimize_for_inference changes the output by ",
+                     difference, ": the frozen model runs instead"));
+  } catch (const std::exception& error) {
+    notes->push_back(
+        absl::StrCat("optimize_for_inference failed: ", FirstLine(error),
+                     ": the frozen model runs instead"));
+  }
+  return frozen;
 }
 
 }  // namespace
@@ -216,57 +244,45 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
       });
 }
 
-absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScriptFloat(
-    const FrozenModel& model, const Plan& plan, const EngineOptions& options) {
-  constexpr double kTolerance = 1e-4;
-  return BehindWall(
-      absl::StatusCode::kInternal, "model cannot be compiled with LibTorch",
-      [&]() -> absl::StatusOr<std::unique_ptr<Engine>> {
-        EngineInfo info;
-        info.precision = "fp32";
-        info.weight_bytes = plan.WeightBytes();
-        Module module = model.module;
-        Shape shape = plan.value(plan.inputs[0]).shape;
-        shape[0] = 2;
-        try {
-          Module copy = model.module.clone();
-          Module optimised = torch::jit::optimize_for_inference(copy);
-          const double difference =
-              Difference(model.module, optimised, torch::randn(shape));
-          if (difference <= kTolerance) {
-            module = optimised;
-          } else {
-            info.notes.push_back(
-                absl::StrCat("optimize_for_inference changes the output by ",
-                             difference, ": the frozen model runs instead"));
-          }
-        } catch (const std::exception& error) {
-          info.notes.push_back(absl::StrCat("optimize_for_inference failed: ",
-                                            FirstLine(error)));
-        }
-        auto engine =
-            std::make_unique<TorchScriptEngine>(plan, info, options.threads);
-        const Forward forward = JitForward(module);
-        for (int64_t batch : options.ladder) engine->AddRung(batch, forward);
-        return engine;
-      });
-}
-
-absl::StatusOr<std::unique_ptr<Engine>> WrapModule(
-    const Module& module, ModuleExecution execution, const Plan& plan,
+absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
+    const Module& module, ScriptExecution execution, const Plan& plan,
     const std::string& precision, const EngineOptions& options) {
+  if (execution == ScriptExecution::kCuda && !TorchHasCuda()) {
+    return absl::FailedPreconditionError("this LibTorch has no CUDA");
+  }
   return BehindWall(
-      absl::StatusCode::kInternal, "module does not run",
+      absl::StatusCode::kInternal, "module cannot be compiled with LibTorch",
       [&]() -> absl::StatusOr<std::unique_ptr<Engine>> {
         EngineInfo info;
         info.precision = precision;
+        info.weight_bytes = plan.WeightBytes();
+        Shape shape = plan.value(plan.inputs[0]).shape;
+        shape[0] = 2;
+        Forward forward;
+        switch (execution) {
+          case ScriptExecution::kOperators: {
+            auto walk = std::make_shared<const OperatorWalk>(module);
+            forward = [walk](const at::Tensor& x) { return walk->Run(x); };
+            break;
+          }
+          case ScriptExecution::kJit:
+            forward = JitForward(Frozen(module));
+            break;
+          case ScriptExecution::kOptimized:
+            forward = JitForward(Optimised(module, shape, &info.notes));
+            break;
+          case ScriptExecution::kCuda: {
+            Module on_gpu = module.clone();
+            on_gpu.to(torch::kCUDA);
+            auto jit = JitForward(std::move(on_gpu));
+            forward = [jit](const at::Tensor& x) {
+              return jit(x.to(torch::kCUDA));
+            };
+            break;
+          }
+        }
         auto engine =
             std::make_unique<TorchScriptEngine>(plan, info, options.threads);
-        Forward forward = JitForward(module);
-        if (execution == ModuleExecution::kOperators) {
-          auto walk = std::make_shared<const OperatorWalk>(module);
-          forward = [walk](const at::Tensor& x) { return walk->Run(x); };
-        }
         for (int64_t batch : options.ladder) engine->AddRung(batch, forward);
         return engine;
       });

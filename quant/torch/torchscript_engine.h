@@ -9,21 +9,9 @@
 #include "absl/status/statusor.h"
 #include "quant/engine/engine.h"
 #include "quant/plan/plan.h"
-#include "quant/torch/load.h"
+#include "quant/torch/torch.h"
 
 namespace quantserve {
-
-// Compiles a quantized plan. Each batch size of the ladder gets a module with
-// weights of its own: LibTorch's packed weights cache a primitive for the first
-// input shape that they see, and any other shape is slow for ever after.
-absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
-    const Plan& plan, const EngineOptions& options);
-
-// Compiles the FP32 model: optimize_for_inference if its output is equal to the
-// frozen model's (largest difference at most 1e-4 of the largest output), else
-// the frozen model. `plan` is the model's float plan: names and shapes.
-absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScriptFloat(
-    const FrozenModel& model, const Plan& plan, const EngineOptions& options);
 
 // The engine in front of LibTorch's quantized operators, once per process:
 // "onednn", "x86", "fbgemm" or "qnnpack", the first that this LibTorch has.
@@ -31,14 +19,11 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScriptFloat(
 // FAILED_PRECONDITION if it has none.
 absl::Status SelectQuantizedEngine();
 
-// Wraps any module whose forward takes and returns the plan's inputs and
-// outputs. For the comparisons of evaluate_model.
-enum class ModuleExecution {
-  kJit,        // the profiling executor, as C++ and Python users get it
-  kOperators,  // operator by operator, nothing fused or optimised
-};
-absl::StatusOr<std::unique_ptr<Engine>> WrapModule(
-    const torch::jit::Module& module, ModuleExecution execution,
+// TorchModel::Compile. kOptimized falls back to the frozen module, with a note,
+// if optimize_for_inference changes the output by more than 1e-4 of its largest
+// element.
+absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
+    const torch::jit::Module& module, ScriptExecution execution,
     const Plan& plan, const std::string& precision,
     const EngineOptions& options);
 

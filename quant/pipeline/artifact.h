@@ -1,0 +1,34 @@
+// What an INT8 file says about itself: the archive member "quantserve.json".
+#pragma once
+
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "quant/pipeline/pipeline.h"
+#include "quant/plan/quantize_plan.h"
+
+namespace quantserve {
+
+inline constexpr char kArtifactFile[] = "quantserve.json";
+
+// The origin of a quantized model, and the ranges from which the same float
+// plan gives the same quantized plan again.
+struct Artifact {
+  std::string model_sha256;
+  int weight_bits = 8;
+  RangeMap ranges;
+};
+
+// One JSON object: format, model {path, sha256}, options, libraries, CPU, and
+// ranges by value name.
+std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
+                         const QuantizePlanOptions& quantize,
+                         const std::string& shard, const RangeMap& ranges);
+
+// INVALID_ARGUMENT if `json` is not what ArtifactJson writes.
+absl::StatusOr<Artifact> ParseArtifact(const std::string& json);
+
+// NOT_FOUND if there is no such file.
+absl::StatusOr<int64_t> FileBytes(const std::string& path);
+
+}  // namespace quantserve

@@ -1,0 +1,206 @@
+#include "quant/pipeline/pipeline.h"
+
+#include <algorithm>
+#include <random>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "quant/base/cpu.h"
+#include "quant/base/sha256.h"
+#include "quant/base/status_macros.h"
+#include "quant/pipeline/artifact.h"
+#include "quant/pipeline/select_engine.h"
+#include "quant/plan/quantize_plan.h"
+#include "quant/torch/calibrate.h"
+#include "quant/torch/torch.h"
+
+namespace quantserve {
+namespace {
+
+// FP32 engines differ by rounding and by Winograd's; 8-bit ones by a step here
+// and there. What is lower is another function.
+constexpr double kFloatSqnrDb = 50;
+constexpr double kInt8SqnrDb = 12;
+constexpr int64_t kProbeSamples = 8;
+
+std::vector<TensorSpec> Specs(const Plan& plan,
+                              const std::vector<ValueId>& ids) {
+  std::vector<TensorSpec> specs;
+  for (ValueId id : ids) {
+    const Value& v = plan.value(id);
+    specs.push_back({v.name, Shape(v.shape.begin() + 1, v.shape.end())});
+  }
+  return specs;
+}
+
+// Names the phases of a job and remembers how long each took.
+class PhaseClock {
+ public:
+  explicit PhaseClock(QuantizationReport* report) : report_(*report) {}
+  void Begin(std::string phase) {
+    End();
+    phase_ = std::move(phase);
+    start_ = absl::Now();
+  }
+  void End() {
+    if (!phase_.empty())
+      report_.phases.emplace_back(phase_, absl::Now() - start_);
+    phase_.clear();
+  }
+
+ private:
+  QuantizationReport& report_;
+  std::string phase_;
+  absl::Time start_;
+};
+
+class Pipeline : public ModelPipeline {
+ public:
+  Pipeline(ModelOptions options, ModelInfo info,
+           std::unique_ptr<TorchModel> model, Plan plan)
+      : options_(std::move(options)),
+        info_(std::move(info)),
+        model_(std::move(model)),
+        plan_(std::move(plan)) {}
+
+  const ModelInfo& info() const override { return info_; }
+  const ModelOptions& options() const override { return options_; }
+
+  absl::StatusOr<CompiledVariant> CompileFloat(
+      const JobControl& control) const override {
+    QS_RETURN_IF_ERROR(control.Report("compile", 0, 1));
+    SelectionOptions selection;
+    selection.min_sqnr_db = kFloatSqnrDb;
+    selection.probe_samples = kProbeSamples;
+    selection.probe.resize(kProbeSamples * info_.inputs[0].elements());
+    std::mt19937 random(1);
+    std::normal_distribution<float> normal;
+    for (float& x : selection.probe) x = normal(random);
+    std::vector<EngineCandidate> candidates = {
+        {"torchscript",
+         [this] {
+           return model_->Compile(ScriptExecution::kOptimized, plan_, "fp32",
+                                  options_.engine);
+         }},
+    };
+    QS_ASSIGN_OR_RETURN(CompiledVariant variant,
+                        SelectEngine(candidates, selection));
+    variant.size_bytes = plan_.WeightBytes();
+    QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
+    return variant;
+  }
+
+  absl::StatusOr<QuantizedVariant> Quantize(
+      const QuantizeOptions& options, const Shard& shard,
+      const JobControl& control) const override {
+    QS_RETURN_IF_ERROR(options.Validate());
+    QuantizedVariant result;
+    PhaseClock clock(&result.report);
+
+    CalibrateOptions calibrate;
+    calibrate.ranges = options.ranges;
+    calibrate.samples = options.samples;
+    calibrate.batch = options.batch;
+    clock.Begin("calibrate");
+    QS_ASSIGN_OR_RETURN(
+        const RangeMap ranges,
+        Calibrate(plan_, shard, options_.preprocessing, calibrate, control));
+
+    clock.Begin("convert");
+    QS_RETURN_IF_ERROR(control.Report("convert", 0, 1));
+    QuantizePlanOptions quantize;
+    quantize.weight_bits = Cpu().vnni ? 8 : 7;
+    QS_ASSIGN_OR_RETURN(QuantizedPlan quantized,
+                        QuantizePlan(plan_, ranges, quantize));
+    QS_RETURN_IF_ERROR(control.Report("convert", 1, 1));
+
+    clock.Begin("compile");
+    QS_RETURN_IF_ERROR(control.Report("compile", 0, 1));
+    auto plan = std::make_shared<const Plan>(std::move(quantized.plan));
+    QS_ASSIGN_OR_RETURN(result.variant, CompileInt8(*plan, shard));
+    QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
+    clock.End();
+
+    FillReport(options, shard, quantize, quantized.outcomes, &result.report);
+    const std::string manifest =
+        ArtifactJson(info_, options, quantize, shard.name(), ranges);
+    result.save = [plan, manifest](const std::string& path) {
+      return SaveTorchScript(*plan, path, {{kArtifactFile, manifest}});
+    };
+    return result;
+  }
+
+ private:
+  absl::StatusOr<CompiledVariant> CompileInt8(const Plan& plan,
+                                              const Shard& shard) const {
+    SelectionOptions selection;
+    selection.min_sqnr_db = kInt8SqnrDb;
+    selection.probe_samples = std::min(kProbeSamples, shard.size());
+    selection.probe.resize(selection.probe_samples * shard.sample_elements());
+    shard.Copy(0, selection.probe_samples, options_.preprocessing,
+               absl::MakeSpan(selection.probe));
+    std::vector<EngineCandidate> candidates = {
+        {"torchscript",
+         [&] { return CompileTorchScript(plan, options_.engine); }},
+    };
+    QS_ASSIGN_OR_RETURN(CompiledVariant variant,
+                        SelectEngine(candidates, selection));
+    variant.precision = "int8";
+    variant.size_bytes = plan.WeightBytes();
+    return variant;
+  }
+
+  static void FillReport(const QuantizeOptions& options, const Shard& shard,
+                         const QuantizePlanOptions& quantize,
+                         const std::vector<NodeOutcome>& outcomes,
+                         QuantizationReport* report) {
+    report->range_method = RangeMethodName(options.ranges.method);
+    report->shard = shard.name();
+    report->samples = std::min(options.samples, shard.size());
+    report->weight_bits = quantize.weight_bits;
+    if (quantize.weight_bits < 8) {
+      report->notes.push_back(
+          "the processor has no VNNI: weights use 7 bits, so that products do "
+          "not saturate");
+    }
+    for (const NodeOutcome& outcome : outcomes) {
+      report->layers.push_back(
+          {outcome.name, outcome.op, outcome.quantized, outcome.reason});
+    }
+  }
+
+  const ModelOptions options_;
+  const ModelInfo info_;
+  const std::unique_ptr<TorchModel> model_;
+  const Plan plan_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ModelPipeline>> OpenModel(
+    const ModelOptions& options) {
+  QS_RETURN_IF_ERROR(options.Validate());
+  QS_ASSIGN_OR_RETURN(std::unique_ptr<TorchModel> model,
+                      TorchModel::Load(options.path, options.max_bytes));
+  absl::StatusOr<Plan> plan = model->Import(options.sample_shape);
+  if (!plan.ok()) {
+    return absl::Status(plan.status().code(),
+                        absl::StrCat("model \"", options.path,
+                                     "\": ", plan.status().message()));
+  }
+  ModelInfo info;
+  info.path = options.path;
+  QS_ASSIGN_OR_RETURN(info.sha256, Sha256File(options.path));
+  QS_ASSIGN_OR_RETURN(info.file_bytes, FileBytes(options.path));
+  info.inputs = Specs(*plan, plan->inputs);
+  info.outputs = Specs(*plan, plan->outputs);
+  info.macs = plan->Macs();
+  return std::make_unique<Pipeline>(options, std::move(info), std::move(model),
+                                    *std::move(plan));
+}
+
+void ConfigureThread(int threads) { SetTorchThreads(threads); }
+std::string LibTorchVersion() { return TorchVersion(); }
+bool LibTorchHasCuda() { return TorchHasCuda(); }
+
+}  // namespace quantserve

@@ -1,0 +1,93 @@
+#include "quant/torch/torch.h"
+
+#include <ATen/Parallel.h>
+#include <torch/script.h>
+#include <torch/version.h>
+
+#include <cstdio>
+#include <filesystem>
+
+#include "absl/strings/str_cat.h"
+#include "quant/base/status_macros.h"
+#include "quant/torch/emit.h"
+#include "quant/torch/import.h"
+#include "quant/torch/load.h"
+#include "quant/torch/torchscript_engine.h"
+#include "quant/torch/wall.h"
+
+namespace quantserve {
+
+// Files that our own archives hold beside the code.
+constexpr const char* kExtraFiles[] = {"quantserve.json"};
+
+struct TorchModel::Impl {
+  torch::jit::Module module;
+  std::map<std::string, std::string> extra_files;
+};
+
+TorchModel::TorchModel(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+TorchModel::~TorchModel() = default;
+
+absl::StatusOr<std::unique_ptr<TorchModel>> TorchModel::Load(
+    const std::string& path, int64_t max_bytes) {
+  QS_RETURN_IF_ERROR(SelectQuantizedEngine());
+  auto impl = std::make_unique<Impl>();
+  for (const char* name : kExtraFiles) impl->extra_files[name] = "";
+  QS_ASSIGN_OR_RETURN(impl->module,
+                      LoadModule(path, max_bytes, &impl->extra_files));
+  return std::unique_ptr<TorchModel>(new TorchModel(std::move(impl)));
+}
+
+absl::StatusOr<Plan> TorchModel::Import(const Shape& sample_shape) const {
+  QS_ASSIGN_OR_RETURN(FrozenModel frozen, FreezeModel(impl_->module));
+  return ImportPlan(frozen, sample_shape);
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> TorchModel::Compile(
+    ScriptExecution execution, const Plan& plan, const std::string& precision,
+    const EngineOptions& options) const {
+  return CompileScript(impl_->module, execution, plan, precision, options);
+}
+
+std::string TorchModel::ExtraFile(const std::string& name) const {
+  const auto it = impl_->extra_files.find(name);
+  return it == impl_->extra_files.end() ? "" : it->second;
+}
+
+absl::Status SaveTorchScript(
+    const Plan& plan, const std::string& path,
+    const std::map<std::string, std::string>& extra_files) {
+  QS_RETURN_IF_ERROR(SelectQuantizedEngine());
+  QS_ASSIGN_OR_RETURN(torch::jit::Module module, EmitModule(plan, {}));
+  const std::string temporary = absl::StrCat(path, ".partial");
+  const absl::Status saved = BehindWall(
+      absl::StatusCode::kUnavailable, absl::StrCat("cannot write ", path),
+      [&]() -> absl::Status {
+        torch::jit::ExtraFilesMap extra(extra_files.begin(), extra_files.end());
+        module.eval();
+        module.save(temporary, extra);
+        return absl::OkStatus();
+      });
+  std::error_code error;
+  if (saved.ok()) std::filesystem::rename(temporary, path, error);
+  if (!saved.ok() || error) std::remove(temporary.c_str());
+  if (error) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot write ", path, ": ", error.message()));
+  }
+  return saved;
+}
+
+void SetTorchThreads(int threads) { at::set_num_threads(threads); }
+
+std::string TorchVersion() { return TORCH_VERSION; }
+
+bool TorchHasCuda() {
+  try {
+    return at::hasCUDA() && at::getNumGPUs() > 0;
+  } catch (const std::exception&) {
+    return false;
+  }
+}
+
+}  // namespace quantserve

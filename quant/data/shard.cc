@@ -47,6 +47,7 @@ absl::StatusOr<RawShard> ReadFormat(const std::string& path,
   if (absl::EndsWith(path, ".bin")) return ReadCifar10(bytes);
   if (absl::EndsWith(path, ".npy")) return ReadNpyShard(bytes);
   if (absl::EndsWith(path, ".npz")) return ReadNpzShard(bytes, max_bytes);
+  if (absl::EndsWith(path, ".pt")) return ReadPtShard(bytes, max_bytes);
   return absl::InvalidArgumentError(
       "has an unknown ending, expected .bin, .npy, .npz or .pt");
 }

@@ -65,11 +65,12 @@ struct ReadShardOptions {
 //   .npz   samples under "x", "images", "inputs", "data" or "x_*", labels under
 //          "y", "labels", "targets" or "y_*" (the first key that is there)
 //   .pt    what torch.save writes: a tensor of samples, a tuple or list
-//          (samples, labels), or a dict with the .npz keys. Read only files
-//          that you trust: the format is a pickle.
+//          (samples, labels), or a dict with the .npz keys; read without
+//          LibTorch and without running anything that is pickled in it
 // NOT_FOUND if there is no such file; INVALID_ARGUMENT with the file's name and
 // what was expected for anything malformed: empty, truncated, foreign, wrong
-// sample size, NaN, label out of range. Thread-safe.
+// sample size, NaN, label out of range. The shard is called what the file is
+// called, without its folder. Thread-safe.
 absl::StatusOr<Shard> ReadShard(const std::string& path,
                                 const ReadShardOptions& options);
 

@@ -274,7 +274,6 @@ class Emitter {
       if (node.clamp && !(add && relu)) result = Clamped(result, *node.clamp);
     } else {
       std::vector<NamedValue> arguments{In(node), In(node, 1)};
-      if (add) arguments.push_back(NamedValue(graph_->insertConstant(1)));
       result = Insert(add ? "aten::add" : "aten::mul", arguments);
       if (node.clamp) result = Clamped(result, *node.clamp);
     }

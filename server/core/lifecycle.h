@@ -1,0 +1,41 @@
+// Where the process is between its start and its end, and what is in flight.
+#pragma once
+
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "quant/base/mutex.h"
+
+namespace quantserve {
+
+// kStarting -> kReady -> kDraining, or kStarting -> kDraining; never back.
+enum class Phase { kStarting, kReady, kDraining };
+
+// Thread-safe.
+class Lifecycle {
+ public:
+  Phase phase() const;
+  bool ready() const { return phase() == Phase::kReady; }
+
+  // False if the server drains already.
+  bool BecomeReady();
+  void BecomeDraining();
+
+  // Counts a call in, unless the server drains: then UNAVAILABLE, and nothing
+  // is counted.
+  absl::Status Enter();
+  // Counts it out.
+  void Leave();
+
+  // Waits until nothing is in flight; false if `timeout` passed before.
+  bool AwaitIdle(absl::Duration timeout);
+
+ private:
+  mutable Mutex mu_;
+  CondVar idle_;
+  Phase phase_ ABSL_GUARDED_BY(mu_) = Phase::kStarting;
+  int64_t in_flight_ ABSL_GUARDED_BY(mu_) = 0;
+};
+
+}  // namespace quantserve

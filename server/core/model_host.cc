@@ -1,0 +1,180 @@
+#include "server/core/model_host.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "quant/base/status_macros.h"
+
+namespace quantserve {
+namespace {
+
+WorkerPool::Options PoolOptions(const ServerOptions& options,
+                                const ModelHost::Deps& deps) {
+  WorkerPool::Options pool;
+  pool.workers = options.serving.workers;
+  pool.queue_capacity = options.serving.queue_capacity;
+  pool.preprocessing = options.model.preprocessing;
+  pool.configure_thread = deps.configure_thread;
+  return pool;
+}
+
+// What one thread tells another once.
+class Handover {
+ public:
+  void Give(absl::Status status) {
+    {
+      MutexLock lock(&mu_);
+      status_ = std::move(status);
+    }
+    given_.NotifyAll();
+  }
+  absl::Status Await() {
+    MutexLock lock(&mu_);
+    while (!status_.has_value()) given_.Wait(&mu_);
+    return *status_;
+  }
+
+ private:
+  Mutex mu_;
+  CondVar given_;
+  std::optional<absl::Status> status_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace
+
+ModelHost::ModelHost(const ServerOptions& options, Deps deps)
+    : options_(options),
+      pipeline_(std::move(deps.pipeline)),
+      shards_(std::move(deps.shards)),
+      class_names_(std::move(deps.class_names)),
+      metrics_(deps.metrics),
+      pool_(PoolOptions(options, deps)),
+      quantizer_({pipeline_.get(), shards_.get(), &registry_, metrics_,
+                  std::move(deps.int8_self_test), options.serving.workers,
+                  options.quantization}),
+      jobs_({deps.configure_thread, /*nice=*/10, std::move(deps.observer)}) {
+  metrics_->SetServing(options.serving.workers, options.serving.queue_capacity);
+}
+
+ModelHost::~ModelHost() { StopJobs(); }
+
+absl::Status ModelHost::StartUp() {
+  // Shared with the job's thread, which may still be inside Give when this one
+  // goes on.
+  auto finished = std::make_shared<Handover>();
+  auto result = std::make_shared<absl::Status>();
+  JobSpec spec;
+  spec.name = "start";
+  spec.work = [this, result](const JobControl& control) {
+    *result = quantizer_.PublishFloat(control);
+    if (!result->ok()) return;
+    if (options_.quantization.calibration_shard.empty()) {
+      registry_.SetUnavailable(VariantId::kInt8,
+                               "no calibration shard is configured");
+      return;
+    }
+    const auto quantize = MakeQuantizeSpec("", "", 0, /*dry_run=*/false);
+    *result = quantize.status();
+    if (quantize.ok()) {
+      const auto run = RunQuantization(*quantize, control);
+      if (absl::IsCancelled(run->status)) *result = run->status;
+    }
+  };
+  spec.done = [finished, result] { finished->Give(*result); };
+  metrics_->SetJobRunning(true);
+  QS_RETURN_IF_ERROR(jobs_.Start(std::move(spec)).status());
+  const absl::Status status = finished->Await();
+  metrics_->SetJobRunning(false);
+  return status;
+}
+
+absl::StatusOr<QuantizeSpec> ModelHost::MakeQuantizeSpec(
+    absl::string_view range_method, absl::string_view shard, int64_t samples,
+    bool dry_run) const {
+  const QuantizationConfig& config = options_.quantization;
+  QuantizeSpec spec;
+  spec.ranges = config.ranges;
+  spec.dry_run = dry_run;
+  if (!range_method.empty()) {
+    QS_ASSIGN_OR_RETURN(spec.ranges.method, ParseRangeMethod(range_method));
+  }
+  if (samples < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("samples is ", samples, ", want 0 or more"));
+  }
+  spec.samples = samples == 0 ? config.samples : samples;
+  spec.shard = shard.empty() ? config.calibration_shard : std::string(shard);
+  if (spec.shard.empty()) {
+    return absl::InvalidArgumentError(
+        "no calibration shard is configured: name one");
+  }
+  QS_RETURN_IF_ERROR(shards_->Check(spec.shard));
+  return spec;
+}
+
+absl::StatusOr<EvaluateSpec> ModelHost::MakeEvaluateSpec(
+    absl::string_view variant, absl::string_view shard, int64_t samples) const {
+  EvaluateSpec spec{
+      std::string(variant),
+      shard.empty() ? options_.quantization.test_shard : std::string(shard),
+      samples};
+  if (samples < 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("samples is ", samples, ", want 0 or more"));
+  }
+  if (spec.shard.empty()) {
+    return absl::InvalidArgumentError("no test shard is configured: name one");
+  }
+  QS_RETURN_IF_ERROR(shards_->Check(spec.shard));
+  QS_RETURN_IF_ERROR(registry_.Find(variant).status());
+  return spec;
+}
+
+absl::StatusOr<std::shared_ptr<Job>> ModelHost::Quantize(QuantizeSpec spec,
+                                                         OnProgress on_progress,
+                                                         RunDone done) {
+  auto run = std::make_shared<std::shared_ptr<const QuantizationRun>>();
+  JobSpec job;
+  job.name = "quantize";
+  job.work = [this, spec = std::move(spec), run](const JobControl& control) {
+    metrics_->SetJobRunning(true);
+    *run = RunQuantization(spec, control);
+    metrics_->SetJobRunning(false);
+  };
+  job.on_progress = std::move(on_progress);
+  job.done = [run, done = std::move(done)] { done(std::move(*run)); };
+  return jobs_.Start(std::move(job));
+}
+
+absl::StatusOr<std::shared_ptr<Job>> ModelHost::Evaluate(EvaluateSpec spec,
+                                                         OnProgress on_progress,
+                                                         EvaluateDone done) {
+  auto outcome = std::make_shared<absl::StatusOr<EvaluationOutcome>>();
+  JobSpec job;
+  job.name = "evaluate";
+  job.work = [this, spec = std::move(spec),
+              outcome](const JobControl& control) {
+    metrics_->SetJobRunning(true);
+    *outcome = quantizer_.Evaluate(spec, control);
+    metrics_->SetJobRunning(false);
+  };
+  job.on_progress = std::move(on_progress);
+  job.done = [outcome, done = std::move(done)] { done(std::move(*outcome)); };
+  return jobs_.Start(std::move(job));
+}
+
+std::shared_ptr<const QuantizationRun> ModelHost::last_run() const {
+  MutexLock lock(&mu_);
+  return last_run_;
+}
+
+std::shared_ptr<const QuantizationRun> ModelHost::RunQuantization(
+    const QuantizeSpec& spec, const JobControl& control) {
+  auto run =
+      std::make_shared<const QuantizationRun>(quantizer_.Run(spec, control));
+  MutexLock lock(&mu_);
+  last_run_ = run;
+  return run;
+}
+
+}  // namespace quantserve

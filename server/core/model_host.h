@@ -1,0 +1,107 @@
+// One served model: its variants, its workers, its jobs. What the RPCs call.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "quant/base/job_control.h"
+#include "quant/base/mutex.h"
+#include "quant/pipeline/pipeline.h"
+#include "server/core/job_runner.h"
+#include "server/core/metrics.h"
+#include "server/core/quantization_run.h"
+#include "server/core/quantizer.h"
+#include "server/core/server_options.h"
+#include "server/core/shard_store.h"
+#include "server/core/variant_registry.h"
+#include "server/core/worker_pool.h"
+
+namespace quantserve {
+
+// Thread-safe.
+class ModelHost {
+ public:
+  using OnProgress = std::function<void(const Progress&)>;
+  using RunDone = std::function<void(std::shared_ptr<const QuantizationRun>)>;
+  using EvaluateDone = std::function<void(absl::StatusOr<EvaluationOutcome>)>;
+
+  struct Deps {
+    std::unique_ptr<ModelPipeline> pipeline;
+    std::unique_ptr<ShardStore> shards;
+    std::vector<std::string> class_names;  // none, or one for each output
+    Metrics* metrics = nullptr;            // outlives the host
+    // Runs first on each thread that runs an engine; may be empty.
+    std::function<void()> configure_thread;
+    std::function<absl::Status()> int8_self_test;
+    // Sees the progress of every job; may be empty.
+    std::function<void(const std::string& job, const Progress&)> observer;
+  };
+
+  // `options` are valid, and options.serving.workers is not 0.
+  ModelHost(const ServerOptions& options, Deps deps);
+  // Stops.
+  ~ModelHost();
+
+  // Publishes FP32, then quantizes from the configured calibration shard, if
+  // there is one, as a job; waits for it. OK if FP32 is being served: what
+  // became of INT8 is in last_run(). To be called once.
+  absl::Status StartUp();
+
+  // Fills in the defaults. INVALID_ARGUMENT or NOT_FOUND as the wire contract
+  // says; empty and 0 mean the configured value.
+  absl::StatusOr<QuantizeSpec> MakeQuantizeSpec(absl::string_view range_method,
+                                                absl::string_view shard,
+                                                int64_t samples,
+                                                bool dry_run) const;
+  absl::StatusOr<EvaluateSpec> MakeEvaluateSpec(absl::string_view variant,
+                                                absl::string_view shard,
+                                                int64_t samples) const;
+
+  // Hands the job over as JobRunner::Start does; `done` is called exactly once
+  // if it was taken, from the job's thread.
+  absl::StatusOr<std::shared_ptr<Job>> Quantize(QuantizeSpec spec,
+                                                OnProgress on_progress,
+                                                RunDone done);
+  absl::StatusOr<std::shared_ptr<Job>> Evaluate(EvaluateSpec spec,
+                                                OnProgress on_progress,
+                                                EvaluateDone done);
+
+  // Cancels the running job, waits for it, takes no more.
+  void StopJobs() { jobs_.Stop(); }
+  // As WorkerPool::Drain.
+  bool Drain(absl::Duration timeout) { return pool_.Drain(timeout); }
+
+  const ServerOptions& options() const { return options_; }
+  const ModelInfo& info() const { return pipeline_->info(); }
+  const std::vector<std::string>& class_names() const { return class_names_; }
+  const ShardStore& shards() const { return *shards_; }
+  const VariantRegistry& registry() const { return registry_; }
+  WorkerPool& pool() { return pool_; }
+  const WorkerPool& pool() const { return pool_; }
+  std::optional<RunningJob> running_job() const { return jobs_.Running(); }
+  // The quantization that finished last; null before the first.
+  std::shared_ptr<const QuantizationRun> last_run() const;
+
+ private:
+  std::shared_ptr<const QuantizationRun> RunQuantization(
+      const QuantizeSpec& spec, const JobControl& control);
+
+  const ServerOptions options_;
+  const std::unique_ptr<ModelPipeline> pipeline_;
+  const std::unique_ptr<ShardStore> shards_;
+  const std::vector<std::string> class_names_;
+  Metrics* const metrics_;
+  VariantRegistry registry_;
+  WorkerPool pool_;
+  Quantizer quantizer_;
+  mutable Mutex mu_;
+  std::shared_ptr<const QuantizationRun> last_run_ ABSL_GUARDED_BY(mu_);
+  JobRunner jobs_;  // last: its thread uses the rest
+};
+
+}  // namespace quantserve

@@ -1,0 +1,63 @@
+// What a quantization or an evaluation was asked for, and what came of it.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "quant/engine/engine.h"
+#include "quant/eval/evaluate.h"
+#include "quant/eval/gate.h"
+#include "quant/pipeline/pipeline.h"
+#include "quant/ranges/range_estimator.h"
+
+namespace quantserve {
+
+// Complete: defaults are filled in.
+struct QuantizeSpec {
+  RangeOptions ranges;
+  std::string shard;  // a name in the shard store
+  int64_t samples = 512;
+  bool dry_run = false;
+};
+
+// A finished run. What it did not get as far as is absent.
+struct QuantizationRun {
+  QuantizeSpec spec;
+  absl::Time started;
+  absl::Duration duration;
+  // OK: published, or would have been but for dry_run. FAILED_PRECONDITION: the
+  // gate refused. CANCELLED, or what went wrong.
+  absl::Status status;
+  bool published = false;
+  int64_t generation = 0;  // of the new variant, if published
+  std::optional<QuantizationReport> report;
+  std::string evaluated_on;        // the shard's name
+  std::optional<Evaluation> fp32;  // without outputs
+  std::optional<Evaluation> int8;  // without outputs
+  std::optional<Comparison> comparison;
+  std::optional<GateDecision> gate;
+  std::optional<EngineInfo> engine;
+  std::vector<EngineTiming> timings;
+  int64_t fp32_size_bytes = 0;
+  int64_t int8_size_bytes = 0;
+};
+
+struct EvaluateSpec {
+  std::string variant;  // empty: the routing policy's
+  std::string shard;    // a name in the shard store
+  int64_t samples = 0;  // 0: all
+};
+
+struct EvaluationOutcome {
+  std::string variant;
+  int64_t generation = 0;
+  std::string shard;
+  Evaluation evaluation;                 // without outputs
+  std::optional<Comparison> comparison;  // with FP32; none for FP32 itself
+};
+
+}  // namespace quantserve

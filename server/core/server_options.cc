@@ -1,0 +1,120 @@
+#include "server/core/server_options.h"
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "quant/base/status_macros.h"
+
+namespace quantserve {
+namespace {
+
+absl::Status CheckRange(absl::string_view what, int64_t value, int64_t low,
+                        int64_t high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " is ", value, ", want ", low, " to ", high));
+}
+
+absl::Status CheckName(absl::string_view what, absl::string_view name) {
+  if (IsValidName(name)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      what, " \"", name,
+      "\" is not a name: want 1 to 64 letters, digits, \"-\", \"_\" or \".\", "
+      "not starting with \".\""));
+}
+
+absl::Status ValidateModel(const ModelConfig& model) {
+  if (model.path.empty()) {
+    return absl::InvalidArgumentError(
+        "no model: give --model=FILE, a TorchScript file");
+  }
+  QS_RETURN_IF_ERROR(CheckName("model_name", model.name));
+  for (int64_t dim : model.sample_shape) {
+    if (dim < 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample_shape is ", ShapeString(model.sample_shape),
+                       ", want positive dimensions"));
+    }
+  }
+  if (model.sample_shape.empty()) return absl::OkStatus();
+  QS_RETURN_IF_ERROR(NumElements(model.sample_shape).status());
+  return model.preprocessing.Validate(model.sample_shape[0]);
+}
+
+absl::Status ValidateQuantization(const QuantizationConfig& config) {
+  std::set<std::string> names;
+  for (const NamedShard& shard : config.shards) {
+    QS_RETURN_IF_ERROR(CheckName("shard name", shard.name));
+    if (shard.path.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("shard \"", shard.name, "\" has no path"));
+    }
+    if (!names.insert(shard.name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("shard \"", shard.name, "\" is given twice"));
+    }
+  }
+  for (const std::string& name :
+       {config.calibration_shard, config.test_shard}) {
+    if (!name.empty() && names.count(name) == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("no shard is named \"", name,
+                       "\", there are: ", absl::StrJoin(names, ", ")));
+    }
+  }
+  QS_RETURN_IF_ERROR(CheckRange("samples", config.samples, 1, 1 << 30));
+  QS_RETURN_IF_ERROR(config.ranges.Validate());
+  return config.gate.Validate();
+}
+
+absl::Status ValidateNetwork(const NetworkConfig& network) {
+  if (network.address.empty()) {
+    return absl::InvalidArgumentError("address is empty, want an IP address");
+  }
+  QS_RETURN_IF_ERROR(CheckRange("port", network.port, 0, 65535));
+  QS_RETURN_IF_ERROR(
+      CheckRange("metrics_port", network.metrics_port, 0, 65535));
+  QS_RETURN_IF_ERROR(CheckRange("max_message_bytes", network.max_message_bytes,
+                                1024, 1 << 30));
+  if (network.drain < absl::ZeroDuration() || network.drain > absl::Hours(24)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("drain_seconds is ", absl::ToDoubleSeconds(network.drain),
+                     ", want 0 to 86400"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ServerOptions::Validate() const {
+  QS_RETURN_IF_ERROR(ValidateModel(model));
+  QS_RETURN_IF_ERROR(ValidateQuantization(quantization));
+  if (model.sample_shape.empty() && quantization.calibration_shard.empty()) {
+    return absl::InvalidArgumentError(
+        "the shape of a sample is unknown: give --sample_shape=3,32,32 or a "
+        "--calibration_shard");
+  }
+  QS_RETURN_IF_ERROR(CheckRange("workers", serving.workers, 0, 1024));
+  QS_RETURN_IF_ERROR(CheckRange("queue", serving.queue_capacity, 1, 1 << 20));
+  QS_RETURN_IF_ERROR(CheckRange("max_batch", serving.max_batch, 1, 1024));
+  return ValidateNetwork(network);
+}
+
+bool IsValidName(absl::string_view name) {
+  return !name.empty() && name.size() <= 64 && name[0] != '.' &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '-' || c == '_' || c == '.';
+         });
+}
+
+std::vector<int64_t> BatchLadder(int max_batch) {
+  std::vector<int64_t> ladder;
+  for (int64_t size = 1; size < max_batch; size *= 2) ladder.push_back(size);
+  ladder.push_back(max_batch);
+  return ladder;
+}
+
+}  // namespace quantserve

@@ -1,0 +1,83 @@
+// Everything that an operator can set, with its default. Filled from flags and
+// the configuration file by server/rpc/config.h.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "quant/data/preprocessing.h"
+#include "quant/eval/gate.h"
+#include "quant/pipeline/pipeline.h"
+#include "quant/ranges/range_estimator.h"
+#include "quant/tensor/tensor.h"
+
+namespace quantserve {
+
+struct ModelConfig {
+  std::string path;    // a TorchScript file
+  std::string name;    // what requests call it
+  Shape sample_shape;  // without the batch; empty: the calibration shard's
+  Preprocessing preprocessing;
+  std::string labels_path;  // one class name on each line; empty: no names
+  EngineChoice engine = EngineChoice::kAuto;
+};
+
+// A shard that requests may name.
+struct NamedShard {
+  std::string name;
+  std::string path;
+};
+
+struct QuantizationConfig {
+  std::vector<NamedShard> shards;
+  // Names in `shards`. Without a calibration shard only FP32 is served until a
+  // Quantize names one; without a test shard variants are compared on a
+  // held-out part of the calibration shard.
+  std::string calibration_shard;
+  std::string test_shard;
+  RangeOptions ranges;
+  int64_t samples = 512;  // to calibrate on
+  GateOptions gate;
+};
+
+struct ServingConfig {
+  int workers = 0;           // threads that run the model; 0: one for each core
+  int queue_capacity = 256;  // requests that may wait for a worker
+  int max_batch = 8;         // samples in one request
+};
+
+struct NetworkConfig {
+  // Loopback unless the operator says otherwise: there is neither encryption
+  // nor authentication, and Quantize is for operators.
+  std::string address = "127.0.0.1";
+  int port = 8001;          // gRPC; 0: any free one
+  int metrics_port = 8002;  // Prometheus; 0: any free one
+  int max_message_bytes = 16 << 20;
+  // How long requests in flight may take after SIGTERM.
+  absl::Duration drain = absl::Seconds(30);
+  // The ports as JSON, written once the server listens; empty: not written.
+  std::string port_file;
+};
+
+struct ServerOptions {
+  ModelConfig model;
+  QuantizationConfig quantization;
+  ServingConfig serving;
+  NetworkConfig network;
+
+  // INVALID_ARGUMENT that names the setting, its value and its range.
+  absl::Status Validate() const;
+};
+
+// Whether `name` may name a shard or a model: 1 to 64 letters, digits, "-",
+// "_" and ".", no leading ".".
+bool IsValidName(absl::string_view name);
+
+// The batch sizes to compile for requests of up to `max_batch` samples: powers
+// of two, and max_batch itself.
+std::vector<int64_t> BatchLadder(int max_batch);
+
+}  // namespace quantserve

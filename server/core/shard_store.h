@@ -1,0 +1,50 @@
+// The shards that requests may name.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "quant/base/mutex.h"
+#include "quant/data/shard.h"
+#include "server/core/server_options.h"
+
+namespace quantserve {
+
+// Thread-safe.
+class ShardStore {
+ public:
+  explicit ShardStore(const std::vector<NamedShard>& shards);
+
+  // What samples and labels of every shard read from now on must look like.
+  void Expect(ReadShardOptions options);
+
+  // Reads the shard and keeps it in memory: for those that every run needs.
+  // ReadShard's errors, path included: for the operator.
+  absl::StatusOr<std::shared_ptr<const Shard>> Pin(const std::string& name);
+
+  // OK if a shard has that name, else NOT_FOUND with the names that there are.
+  absl::Status Check(absl::string_view name) const;
+
+  // The pinned shard, else read anew. NOT_FOUND for an unknown name,
+  // FAILED_PRECONDITION if its file is gone, else ReadShard's error; messages
+  // name the shard and never its path: for whoever calls.
+  absl::StatusOr<std::shared_ptr<const Shard>> Load(
+      const std::string& name) const;
+
+  std::vector<std::string> names() const;
+
+ private:
+  struct Entry {
+    std::string path;
+    std::shared_ptr<const Shard> pinned;
+  };
+  mutable Mutex mu_;
+  ReadShardOptions options_ ABSL_GUARDED_BY(mu_);
+  std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mu_);
+};
+
+}  // namespace quantserve

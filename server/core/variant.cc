@@ -1,0 +1,44 @@
+#include "server/core/variant.h"
+
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "quant/base/status_macros.h"
+
+namespace quantserve {
+
+const char* VariantName(VariantId id) {
+  switch (id) {
+    case VariantId::kFp32:
+      return "fp32";
+    case VariantId::kInt8:
+      return "int8";
+  }
+  return "unknown";
+}
+
+std::optional<VariantId> ParseVariant(absl::string_view name) {
+  for (VariantId id : kAllVariants) {
+    if (name == VariantName(id)) return id;
+  }
+  return std::nullopt;
+}
+
+absl::StatusOr<std::unique_ptr<ServedVariant>> MakeServedVariant(
+    VariantId id, int64_t generation, CompiledVariant compiled, Scores scores,
+    int workers) {
+  auto variant = std::make_unique<ServedVariant>();
+  variant->id = id;
+  variant->generation = generation;
+  variant->compiled = std::move(compiled);
+  variant->scores = std::move(scores);
+  variant->scores.evaluation.outputs = {};
+  variant->published = absl::Now();
+  for (int i = 0; i < workers; ++i) {
+    QS_ASSIGN_OR_RETURN(auto context, variant->engine().NewContext());
+    variant->contexts.push_back(std::move(context));
+  }
+  return variant;
+}
+
+}  // namespace quantserve

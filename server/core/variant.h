@@ -1,0 +1,60 @@
+// One servable form of the model, as requests hold it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "quant/engine/engine.h"
+#include "quant/eval/evaluate.h"
+#include "quant/eval/gate.h"
+#include "quant/pipeline/pipeline.h"
+
+namespace quantserve {
+
+// The closed set of variants: metrics have one series for each.
+enum class VariantId { kFp32, kInt8 };
+inline constexpr VariantId kAllVariants[] = {VariantId::kFp32,
+                                             VariantId::kInt8};
+inline constexpr int kVariantCount = 2;
+
+// "fp32", "int8".
+const char* VariantName(VariantId id);
+// None for any other name.
+std::optional<VariantId> ParseVariant(absl::string_view name);
+
+// How a variant did on the samples that its gate looked at.
+struct Scores {
+  std::string shard;
+  Evaluation evaluation;                 // without the outputs
+  std::optional<Comparison> comparison;  // with FP32; none for FP32 itself
+  std::optional<GateDecision> gate;      // none for FP32
+};
+
+// Immutable once published; thread-safe, contexts excepted.
+struct ServedVariant {
+  VariantId id = VariantId::kFp32;
+  int64_t generation = 1;
+  CompiledVariant compiled;
+  Scores scores;
+  absl::Time published;
+  // One for each worker, which alone touches it. They live here so that they
+  // are never older than their engine and go when the variant goes.
+  std::vector<std::unique_ptr<ExecutionContext>> contexts;
+
+  const Engine& engine() const { return *compiled.engine; }
+  const char* name() const { return VariantName(id); }
+};
+
+// A variant ready to be published, contexts made. The engine's error if one
+// can't be made.
+absl::StatusOr<std::unique_ptr<ServedVariant>> MakeServedVariant(
+    VariantId id, int64_t generation, CompiledVariant compiled, Scores scores,
+    int workers);
+
+}  // namespace quantserve

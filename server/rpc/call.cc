@@ -1,0 +1,45 @@
+#include "server/rpc/call.h"
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_cat.h"
+#include "server/core/steady_clock.h"
+#include "server/rpc/status_mapping.h"
+#include "spdlog/spdlog.h"
+
+namespace quantserve {
+
+absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model) {
+  const std::string& name = env.host->options().model.name;
+  if (model.empty() || model == name) return absl::OkStatus();
+  return absl::NotFoundError(
+      absl::StrCat("no model is named \"", absl::CEscape(model.substr(0, 64)),
+                   "\", there is: ", name));
+}
+
+CallScope::CallScope(Rpc rpc, const RpcEnvironment& env,
+                     grpc::CallbackServerContext* context)
+    : rpc_(rpc),
+      env_(env),
+      context_(context),
+      arrived_(SteadyNow()),
+      admission_(env.lifecycle->Enter()) {}
+
+CallScope::~CallScope() {
+  if (admission_.ok()) env_.lifecycle->Leave();
+}
+
+grpc::Status CallScope::Finish(const absl::Status& status) {
+  if (absl::IsUnavailable(status)) {
+    // Clients with retries configured wait this long before the next attempt.
+    context_->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
+  }
+  env_.metrics->RecordRpc(rpc_, variant_, status.code(),
+                          SteadyNow() - arrived_);
+  if (!status.ok()) {
+    spdlog::debug("{} from {}: {}", RpcName(rpc_), context_->peer(),
+                  status.ToString());
+  }
+  return ToGrpcStatus(status);
+}
+
+}  // namespace quantserve

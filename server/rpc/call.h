@@ -1,0 +1,70 @@
+// What every RPC has around it: admission, status mapping, metrics, the log.
+#pragma once
+
+#include <functional>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "grpcpp/server_context.h"
+#include "grpcpp/support/server_callback.h"
+#include "server/core/lifecycle.h"
+#include "server/core/metrics.h"
+#include "server/core/model_host.h"
+
+namespace quantserve {
+
+// What the services work with; all of it outlives the gRPC server.
+struct RpcEnvironment {
+  ModelHost* host = nullptr;
+  Metrics* metrics = nullptr;
+  Lifecycle* lifecycle = nullptr;
+  BuildFacts build;
+  absl::Time started;
+};
+
+// NOT_FOUND unless `model` is empty or the served model's name.
+absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model);
+
+// One call, from its arrival until gRPC is done with it. Thread-compatible.
+class CallScope {
+ public:
+  CallScope(Rpc rpc, const RpcEnvironment& env,
+            grpc::CallbackServerContext* context);
+  ~CallScope();
+  CallScope(const CallScope&) = delete;
+  CallScope& operator=(const CallScope&) = delete;
+
+  // UNAVAILABLE if the server drains: finish the call with it.
+  const absl::Status& admission() const { return admission_; }
+  void set_variant(VariantId id) { variant_ = static_cast<int>(id); }
+
+  // To be called once, with what the call came to: records and logs it and
+  // returns what to finish the reactor with.
+  grpc::Status Finish(const absl::Status& status);
+
+ private:
+  const Rpc rpc_;
+  const RpcEnvironment& env_;
+  grpc::CallbackServerContext* const context_;
+  const absl::Time arrived_;
+  const absl::Status admission_;
+  int variant_ = kNoVariant;
+};
+
+// A unary call that deletes itself.
+class UnaryCall : public grpc::ServerUnaryReactor {
+ protected:
+  UnaryCall(Rpc rpc, const RpcEnvironment& env,
+            grpc::CallbackServerContext* context)
+      : scope_(rpc, env, context) {}
+
+  CallScope& scope() { return scope_; }
+  // Exactly once; nothing of the call may be touched afterwards.
+  void Complete(const absl::Status& status) { Finish(scope_.Finish(status)); }
+
+ private:
+  void OnDone() override { delete this; }
+  CallScope scope_;
+};
+
+}  // namespace quantserve

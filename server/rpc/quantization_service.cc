@@ -1,0 +1,100 @@
+#include "server/rpc/quantization_service.h"
+
+#include <utility>
+
+#include "quant/base/status_macros.h"
+#include "server/rpc/job_cancel.h"
+#include "server/rpc/quantize_call.h"
+#include "server/rpc/report_codec.h"
+
+namespace quantserve {
+namespace {
+
+class StatusCall final : public UnaryCall {
+ public:
+  StatusCall(const RpcEnvironment& env, grpc::CallbackServerContext* context)
+      : UnaryCall(Rpc::kGetStatus, env, context), env_(env) {}
+
+  void Start(const v1::GetStatusRequest& request,
+             v1::GetStatusResponse* response) {
+    absl::Status status = scope().admission();
+    if (status.ok()) status = CheckModel(env_, request.model());
+    if (status.ok()) EncodeStatus(env_, response);
+    Complete(status);
+  }
+
+ private:
+  const RpcEnvironment& env_;
+};
+
+class EvaluateCall final : public UnaryCall {
+ public:
+  EvaluateCall(const RpcEnvironment& env, grpc::CallbackServerContext* context,
+               v1::EvaluateResponse* response)
+      : UnaryCall(Rpc::kEvaluate, env, context),
+        env_(env),
+        response_(response) {}
+
+  void Start(const v1::EvaluateRequest& request) {
+    const absl::Status started = StartJob(request);
+    if (!started.ok()) Complete(started);
+  }
+
+ private:
+  absl::Status StartJob(const v1::EvaluateRequest& request) {
+    QS_RETURN_IF_ERROR(scope().admission());
+    QS_RETURN_IF_ERROR(CheckModel(env_, request.model()));
+    QS_ASSIGN_OR_RETURN(
+        EvaluateSpec spec,
+        env_.host->MakeEvaluateSpec(request.variant(), request.shard(),
+                                    request.samples()));
+    QS_ASSIGN_OR_RETURN(
+        auto job,
+        env_.host->Evaluate(
+            std::move(spec), nullptr,
+            [this](const absl::StatusOr<EvaluationOutcome>& outcome) {
+              if (outcome.ok()) {
+                const auto variant = ParseVariant(outcome->variant);
+                if (variant.has_value()) scope().set_variant(*variant);
+                EncodeOutcome(*outcome, response_);
+              }
+              Complete(outcome.status());
+            }));
+    cancel_.SetJob(std::move(job));
+    return absl::OkStatus();
+  }
+
+  void OnCancel() override { cancel_.Cancel(); }
+
+  const RpcEnvironment& env_;
+  v1::EvaluateResponse* const response_;
+  JobCancel cancel_;
+};
+
+}  // namespace
+
+grpc::ServerWriteReactor<v1::QuantizeResponse>*
+QuantizationServiceImpl::Quantize(grpc::CallbackServerContext* context,
+                                  const v1::QuantizeRequest* request) {
+  auto* call = new QuantizeCall(env_, context);
+  call->Start(*request);
+  return call;
+}
+
+grpc::ServerUnaryReactor* QuantizationServiceImpl::GetStatus(
+    grpc::CallbackServerContext* context, const v1::GetStatusRequest* request,
+    v1::GetStatusResponse* response) {
+  auto* call = new StatusCall(env_, context);
+  call->Start(*request, response);
+  return call;
+}
+
+grpc::ServerUnaryReactor* QuantizationServiceImpl::Evaluate(
+    grpc::CallbackServerContext* context, const v1::EvaluateRequest* request,
+    v1::EvaluateResponse* response) {
+  auto* call = new EvaluateCall(env_, context, response);
+  call->Start(*request);
+  return call;
+}
+
+}  // namespace quantserve

@@ -1,0 +1,88 @@
+#include "server/rpc/quantize_call.h"
+
+#include <utility>
+
+#include "quant/base/status_macros.h"
+#include "server/rpc/report_codec.h"
+
+namespace quantserve {
+
+void QuantizeCall::Start(const v1::QuantizeRequest& request) {
+  const absl::Status started = StartJob(request);
+  if (!started.ok()) Finish(scope_.Finish(started));
+}
+
+absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
+  QS_RETURN_IF_ERROR(scope_.admission());
+  QS_RETURN_IF_ERROR(CheckModel(env_, request.model()));
+  scope_.set_variant(VariantId::kInt8);
+  QS_ASSIGN_OR_RETURN(
+      QuantizeSpec spec,
+      env_.host->MakeQuantizeSpec(request.range_method(),
+                                  request.calibration_shard(),
+                                  request.samples(), request.dry_run()));
+  QS_ASSIGN_OR_RETURN(
+      auto job,
+      env_.host->Quantize(
+          std::move(spec),
+          [this](const Progress& progress) { OnProgress(progress); },
+          [this](const std::shared_ptr<const QuantizationRun>& run) {
+            OnJobDone(*run);
+          }));
+  cancel_.SetJob(std::move(job));
+  return absl::OkStatus();
+}
+
+void QuantizeCall::OnProgress(const Progress& progress) {
+  {
+    MutexLock lock(&mu_);
+    EncodeProgress(progress, next_.emplace().mutable_progress());
+  }
+  Advance();
+}
+
+void QuantizeCall::OnJobDone(const QuantizationRun& run) {
+  {
+    MutexLock lock(&mu_);
+    // A refusal comes with its numbers; other failures have none to show.
+    next_.reset();
+    if (run.status.ok() || run.gate.has_value()) {
+      EncodeRun(run, next_.emplace().mutable_result());
+    }
+    end_ = run.status;
+  }
+  Advance();
+}
+
+void QuantizeCall::OnWriteDone(bool ok) {
+  {
+    MutexLock lock(&mu_);
+    writing_ = false;
+    if (!ok) broken_ = true;
+  }
+  Advance();
+}
+
+void QuantizeCall::Advance() {
+  std::optional<absl::Status> end;
+  {
+    MutexLock lock(&mu_);
+    if (writing_) return;
+    if (next_.has_value() && !broken_) {
+      current_ = *std::move(next_);
+      next_.reset();
+      writing_ = true;
+    } else if (end_.has_value()) {
+      end.swap(end_);
+    } else {
+      return;
+    }
+  }
+  if (end.has_value()) {
+    Finish(scope_.Finish(*end));
+  } else {
+    StartWrite(&current_);
+  }
+}
+
+}  // namespace quantserve

@@ -1,0 +1,17 @@
+// The core's reports as the wire contract has them.
+#pragma once
+
+#include "quantserve/v1/quantization.pb.h"
+#include "server/core/quantization_run.h"
+#include "server/core/variant.h"
+#include "server/rpc/call.h"
+
+namespace quantserve {
+
+void EncodeProgress(const Progress& progress, v1::Progress* out);
+void EncodeRun(const QuantizationRun& run, v1::QuantizeResult* out);
+void EncodeOutcome(const EvaluationOutcome& outcome, v1::EvaluateResponse* out);
+// Everything that GetStatus tells.
+void EncodeStatus(const RpcEnvironment& env, v1::GetStatusResponse* out);
+
+}  // namespace quantserve

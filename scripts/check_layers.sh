@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Dependencies point one way. CMake's link lines prove most of it; this checks
+# what link lines cannot see: which headers a room includes.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bad=0
+
+# forbid WHY PATTERN PATH...: no file under PATH includes what matches PATTERN.
+forbid() {
+  local why=$1 pattern=$2
+  shift 2
+  local hits
+  hits=$(git grep -nE "^#include [<\"]($pattern)" -- "$@" || true)
+  if [ -n "$hits" ]; then
+    printf '%s:\n%s\n' "$why" "$hits" >&2
+    bad=1
+  fi
+}
+
+torch='torch/|ATen/|c10/'
+grpc='grpc|google/protobuf|proto/'
+forbid "LibTorch's headers outside quant/torch and quant/demo" "$torch" \
+  server client proto quant/base quant/tensor quant/data quant/ranges \
+  quant/plan quant/engine quant/eval quant/onednn quant/pipeline quant/tools
+forbid "gRPC, protobuf or Prometheus in quant" "$grpc|prometheus/" quant
+forbid "gRPC or protobuf in the server's core" "$grpc" server/core
+forbid "oneDNN's headers outside quant/onednn" 'dnnl|oneapi/' \
+  server client proto quant ':!quant/onednn'
+forbid "server or quant in the client" 'server/|quant/' client
+forbid "server or client in quant" 'server/|client/' quant
+forbid "upper rungs in the lower ones of quant" \
+  'quant/(torch|onednn|eval|pipeline|tools|demo)/' \
+  quant/base quant/tensor quant/data quant/ranges quant/plan quant/engine
+forbid "the pipeline below itself" 'quant/(pipeline|tools|demo)/' \
+  quant/torch quant/onednn quant/eval
+exit $bad

@@ -99,7 +99,11 @@ class Emitter {
     return NamedValue(graph_->insertConstant(c10::IValue()));
   }
 
-  // A constant of the model, kept as an attribute.
+  NamedValue Constant(const at::Tensor& value) {
+    return NamedValue(graph_->insertConstant(value));
+  }
+  // Packed weights: objects cannot be constants of a graph, so the module keeps
+  // them as attributes.
   NamedValue Attribute(c10::IValue value) {
     const std::string name = absl::StrCat("c", attributes_++);
     const c10::TypePtr type = value.type();
@@ -225,9 +229,9 @@ class Emitter {
         return Unsupported(node, "8-bit layer that writes float32");
       }
       std::vector<NamedValue> arguments{
-          In(node), Attribute(ToTorch(*node.weights.data)),
+          In(node), Constant(ToTorch(*node.weights.data)),
           node.weights.bias.empty() ? None()
-                                    : Attribute(ToTorch(node.weights.bias))};
+                                    : Constant(ToTorch(node.weights.bias))};
       if (conv) {
         arguments.insert(arguments.end(),
                          {List(a.stride), List(padding), List(a.dilation),

@@ -49,6 +49,16 @@ absl::Status CheckFile(const std::string& path, int64_t max_bytes) {
   return absl::OkStatus();
 }
 
+void StripCallStack(Graph& graph, Node* node);
+
+// LibTorch 1.13 keeps raw pointers to inlined functions in the nodes' call
+// stacks, and freezing deletes the helper methods among them: the first error
+// that is thrown while such a graph runs would read freed memory.
+void StripCallStacks(Graph& graph, Block* block) {
+  const std::vector<Node*> nodes(block->nodes().begin(), block->nodes().end());
+  for (Node* node : nodes) StripCallStack(graph, node);
+}
+
 bool Mutates(Block* block) {
   for (Node* node : block->nodes()) {
     if (const auto* schema = node->maybeSchema()) {
@@ -59,6 +69,30 @@ bool Mutates(Block* block) {
     }
   }
   return false;
+}
+
+// Replaces `node` by a twin without an inlined call stack.
+void StripCallStack(Graph& graph, Node* node) {
+  Node* twin =
+      graph.create(node->kind(), node->inputs(), node->outputs().size());
+  twin->copyAttributes(*node);
+  twin->setSourceRange(node->sourceRange());
+  for (Block* block : node->blocks()) {
+    twin->addBlock()->cloneFrom(block, [](Value* v) { return v; });
+  }
+  twin->insertBefore(node);
+  std::vector<std::string> names;
+  for (size_t i = 0; i < node->outputs().size(); ++i) {
+    Value* old = node->outputs()[i];
+    names.push_back(old->hasDebugName() ? old->debugName() : "");
+    twin->outputs()[i]->setType(old->type());
+    old->replaceAllUsesWith(twin->outputs()[i]);
+  }
+  node->destroy();
+  for (size_t i = 0; i < names.size(); ++i) {
+    if (!names[i].empty()) twin->outputs()[i]->setDebugName(names[i]);
+  }
+  for (Block* block : twin->blocks()) StripCallStacks(graph, block);
 }
 
 // Names link a value to its copy in Graph::copy(), which keeps explicit names
@@ -93,6 +127,16 @@ absl::StatusOr<torch::jit::Module> LoadModule(
                       module.eval();
                       return module;
                     });
+}
+
+torch::jit::Module Frozen(const torch::jit::Module& module) {
+  // A module that was frozen before has lost its "training" attribute, and 1.x
+  // refuses to freeze it again.
+  if (!module.hasattr("training")) return module;
+  torch::jit::Module frozen = torch::jit::freeze(module);
+  const std::shared_ptr<Graph> graph = frozen.get_method("forward").graph();
+  StripCallStacks(*graph, graph->block());
+  return frozen;
 }
 
 absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module) {

@@ -19,6 +19,9 @@ absl::StatusOr<torch::jit::Module> LoadModule(
     const std::string& path, int64_t max_bytes,
     std::map<std::string, std::string>* extra_files);
 
+// torch::jit::freeze, for modules that are frozen already too. Throws.
+torch::jit::Module Frozen(const torch::jit::Module& module);
+
 struct FrozenModel {
   torch::jit::Module module;  // frozen: parameters are constants of the graph
   // forward(): inlined, without in-place operations where that was possible,

@@ -7,6 +7,7 @@
 
 #include "quant/base/status_macros.h"
 #include "quant/torch/emit.h"
+#include "quant/torch/load.h"
 #include "quant/torch/operator_walk.h"
 #include "quant/torch/wall.h"
 
@@ -162,12 +163,6 @@ double Difference(Module a, Module b, const at::Tensor& x) {
   const at::Tensor yb = first(b.forward({x}));
   const double scale = std::max(1e-6, ya.abs().max().item<double>());
   return (ya - yb).abs().max().item<double>() / scale;
-}
-
-// A module that was frozen before has lost its "training" attribute, and 1.x
-// refuses to freeze it again.
-Module Frozen(const Module& module) {
-  return module.hasattr("training") ? torch::jit::freeze(module) : module;
 }
 
 Module Optimised(const Module& module, const Shape& shape,

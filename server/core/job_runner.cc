@@ -40,13 +40,17 @@ std::optional<RunningJob> JobRunner::Running() const {
   return running_;
 }
 
-void JobRunner::Stop() {
+void JobRunner::Close() {
   {
     MutexLock lock(&mu_);
     stopping_ = true;
     if (job_ != nullptr) job_->Cancel();
   }
   changed_.NotifyAll();
+}
+
+void JobRunner::Stop() {
+  Close();
   if (thread_.joinable()) thread_.join();
 }
 

@@ -72,7 +72,9 @@ class JobRunner {
   // What is running now.
   std::optional<RunningJob> Running() const;
 
-  // Takes no more jobs, cancels the one that runs and waits for it. May be
+  // Takes no more jobs and cancels the one that runs. Never blocks.
+  void Close();
+  // Closes, and waits for the job that runs. May be
   // called more than once, by one thread at a time, not from a job.
   void Stop();
 

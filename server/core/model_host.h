@@ -71,7 +71,9 @@ class ModelHost {
                                                 OnProgress on_progress,
                                                 EvaluateDone done);
 
-  // Cancels the running job, waits for it, takes no more.
+  // Cancels the running job and takes no more. Never blocks.
+  void CloseJobs() { jobs_.Close(); }
+  // Closes, and waits for the running job.
   void StopJobs() { jobs_.Stop(); }
   // As WorkerPool::Drain.
   bool Drain(absl::Duration timeout) { return pool_.Drain(timeout); }

@@ -11,9 +11,9 @@ namespace quantserve {
 absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model) {
   const std::string& name = env.host->options().model.name;
   if (model.empty() || model == name) return absl::OkStatus();
-  return absl::NotFoundError(
-      absl::StrCat("no model is named \"", absl::CEscape(model.substr(0, 64)),
-                   "\", there is: ", name));
+  return absl::NotFoundError(absl::StrCat("no model is named \"",
+                                          absl::CEscape(model.substr(0, 64)),
+                                          "\", there is: ", name));
 }
 
 CallScope::CallScope(Rpc rpc, const RpcEnvironment& env,

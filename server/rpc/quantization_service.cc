@@ -49,17 +49,17 @@ class EvaluateCall final : public UnaryCall {
         env_.host->MakeEvaluateSpec(request.variant(), request.shard(),
                                     request.samples()));
     QS_ASSIGN_OR_RETURN(
-        auto job,
-        env_.host->Evaluate(
-            std::move(spec), nullptr,
-            [this](const absl::StatusOr<EvaluationOutcome>& outcome) {
-              if (outcome.ok()) {
-                const auto variant = ParseVariant(outcome->variant);
-                if (variant.has_value()) scope().set_variant(*variant);
-                EncodeOutcome(*outcome, response_);
-              }
-              Complete(outcome.status());
-            }));
+        auto job, env_.host->Evaluate(
+                      std::move(spec), nullptr,
+                      [this](const absl::StatusOr<EvaluationOutcome>& outcome) {
+                        if (outcome.ok()) {
+                          const auto variant = ParseVariant(outcome->variant);
+                          if (variant.has_value())
+                            scope().set_variant(*variant);
+                          EncodeOutcome(*outcome, response_);
+                        }
+                        Complete(outcome.status());
+                      }));
     cancel_.SetJob(std::move(job));
     return absl::OkStatus();
   }

@@ -16,19 +16,17 @@ absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
   QS_RETURN_IF_ERROR(scope_.admission());
   QS_RETURN_IF_ERROR(CheckModel(env_, request.model()));
   scope_.set_variant(VariantId::kInt8);
+  QS_ASSIGN_OR_RETURN(QuantizeSpec spec,
+                      env_.host->MakeQuantizeSpec(
+                          request.range_method(), request.calibration_shard(),
+                          request.samples(), request.dry_run()));
   QS_ASSIGN_OR_RETURN(
-      QuantizeSpec spec,
-      env_.host->MakeQuantizeSpec(request.range_method(),
-                                  request.calibration_shard(),
-                                  request.samples(), request.dry_run()));
-  QS_ASSIGN_OR_RETURN(
-      auto job,
-      env_.host->Quantize(
-          std::move(spec),
-          [this](const Progress& progress) { OnProgress(progress); },
-          [this](const std::shared_ptr<const QuantizationRun>& run) {
-            OnJobDone(*run);
-          }));
+      auto job, env_.host->Quantize(
+                    std::move(spec),
+                    [this](const Progress& progress) { OnProgress(progress); },
+                    [this](const std::shared_ptr<const QuantizationRun>& run) {
+                      OnJobDone(*run);
+                    }));
   cancel_.SetJob(std::move(job));
   return absl::OkStatus();
 }

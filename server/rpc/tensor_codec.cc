@@ -28,8 +28,7 @@ std::string Printable(const google::protobuf::RepeatedField<int64_t>& shape) {
   if (shape.size() <= kLongest) {
     return ShapeString({shape.data(), static_cast<size_t>(shape.size())});
   }
-  std::string text =
-      ShapeString({shape.data(), static_cast<size_t>(kLongest)});
+  std::string text = ShapeString({shape.data(), static_cast<size_t>(kLongest)});
   text.pop_back();
   return absl::StrCat(text, ",… ", shape.size(), " dimensions]");
 }
@@ -47,10 +46,9 @@ absl::StatusOr<DType> DecodeType(const v1::Tensor& tensor,
     case v1::UINT8:
       return DType::kU8;
     default:
-      return absl::InvalidArgumentError(
-          absl::StrCat("input ", name, " has dtype ",
-                       static_cast<int>(tensor.dtype()),
-                       ", want FP32 (1) or UINT8 (2)"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "input ", name, " has dtype ", static_cast<int>(tensor.dtype()),
+          ", want FP32 (1) or UINT8 (2)"));
   }
 }
 
@@ -63,9 +61,9 @@ absl::Status CheckShape(const v1::Tensor& tensor, const TensorSpec& spec,
     const absl::Span<const int64_t> dims(shape.data(),
                                          static_cast<size_t>(shape.size()));
     if (NumElements(dims).ok()) return absl::OkStatus();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "input ", name, " has shape ", Printable(shape),
-        ", which has a negative dimension or too many elements"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("input ", name, " has shape ", Printable(shape),
+                     ", which has a negative dimension or too many elements"));
   }());
   if (shape.size() != rank + 1 ||
       !std::equal(spec.shape.begin(), spec.shape.end(), shape.begin() + 1)) {
@@ -89,8 +87,8 @@ absl::StatusOr<InferenceInput> DecodeTensor(const v1::Tensor& tensor,
         absl::StrCat("input ", name, " has a batch of ", batch,
                      " samples, want 1 to ", max_batch));
   }
-  const auto want = static_cast<size_t>(batch * spec.elements()) *
-                    DTypeSize(dtype);
+  const auto want =
+      static_cast<size_t>(batch * spec.elements()) * DTypeSize(dtype);
   if (tensor.data().size() != want) {
     return absl::InvalidArgumentError(absl::StrCat(
         "input ", name, " has ", tensor.data().size(), " bytes, ",
@@ -121,9 +119,9 @@ absl::StatusOr<size_t> FindSpec(const v1::Tensor& tensor,
   for (const TensorSpec& spec : specs) {
     absl::StrAppend(&names, names.empty() ? "" : ", ", spec.name);
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("the model has no input ", Quoted(tensor.name()),
-                   ", its inputs are: ", names));
+  return absl::InvalidArgumentError(absl::StrCat("the model has no input ",
+                                                 Quoted(tensor.name()),
+                                                 ", its inputs are: ", names));
 }
 
 }  // namespace

@@ -24,9 +24,10 @@ struct DecodedInputs {
 };
 
 // INVALID_ARGUMENT, naming the input, as the wire contract says.
-absl::StatusOr<DecodedInputs> DecodeInputs(
-    const v1::PredictRequest& request, const std::vector<TensorSpec>& specs,
-    const Preprocessing& preprocessing, int64_t max_batch);
+absl::StatusOr<DecodedInputs> DecodeInputs(const v1::PredictRequest& request,
+                                           const std::vector<TensorSpec>& specs,
+                                           const Preprocessing& preprocessing,
+                                           int64_t max_batch);
 
 // Adds an output for each spec to the response, sized for `batch` samples, and
 // returns where their elements go.

@@ -1,0 +1,223 @@
+#include "server/rpc/config.h"
+
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/io/zero_copy_stream_impl_lite.h"
+#include "google/protobuf/text_format.h"
+#include "quant/base/status_macros.h"
+
+namespace quantserve {
+namespace {
+
+constexpr size_t kMaxConfigBytes = 1 << 20;
+
+// Keeps the first error, which is the one that matters.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (!text_.empty()) return;
+    text_ =
+        absl::StrCat("line ", line + 1, ", column ", column + 1, ": ", message);
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
+                                          absl::string_view what) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return absl::NotFoundError(absl::StrCat("no ", what, " ", path));
+  }
+  if (std::filesystem::file_size(path, error) > kMaxConfigBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        path, " is larger than ", kMaxConfigBytes, " bytes, want a ", what));
+  }
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("cannot read the ", what, " ", path));
+  }
+  return text.str();
+}
+
+// The name of the shard that `text` stands for, added to `shards` if it is a
+// path; empty for an empty text.
+std::string ResolveShard(const std::string& text, const std::string& own_name,
+                         std::vector<NamedShard>* shards) {
+  for (const NamedShard& shard : *shards) {
+    if (shard.name == text) return text;
+  }
+  if (text.empty()) return "";
+  NamedShard shard = ParseNamedShard(text);
+  if (shard.path == text) shard.name = own_name;
+  shards->push_back(shard);
+  return shard.name;
+}
+
+absl::Status FillModel(const v1::ServerConfig& config, ModelConfig* model) {
+  model->path = config.model();
+  model->name = config.has_model_name() ? config.model_name()
+                                        : ParseNamedShard(config.model()).name;
+  model->sample_shape = {config.sample_shape().begin(),
+                         config.sample_shape().end()};
+  model->preprocessing.mean = {config.mean().begin(), config.mean().end()};
+  model->preprocessing.std = {config.std().begin(), config.std().end()};
+  if (config.has_scale()) model->preprocessing.scale = config.scale();
+  model->labels_path = config.labels();
+  if (config.has_engine()) {
+    QS_ASSIGN_OR_RETURN(model->engine, ParseEngineChoice(config.engine()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FillQuantization(const v1::ServerConfig& config,
+                              QuantizationConfig* quantization) {
+  for (const v1::ShardConfig& shard : config.shard()) {
+    quantization->shards.push_back({shard.name(), shard.path()});
+  }
+  quantization->calibration_shard = ResolveShard(
+      config.calibration_shard(), "calibration", &quantization->shards);
+  quantization->test_shard =
+      ResolveShard(config.test_shard(), "test", &quantization->shards);
+  if (config.has_range_method()) {
+    QS_ASSIGN_OR_RETURN(quantization->ranges.method,
+                        ParseRangeMethod(config.range_method()));
+  }
+  if (config.has_samples()) quantization->samples = config.samples();
+  GateOptions& gate = quantization->gate;
+  if (config.has_max_accuracy_drop()) {
+    gate.max_accuracy_drop = config.max_accuracy_drop();
+  }
+  if (config.has_min_agreement()) gate.min_agreement = config.min_agreement();
+  if (config.has_min_sqnr_db()) gate.min_sqnr_db = config.min_sqnr_db();
+  return absl::OkStatus();
+}
+
+absl::Status FillNetwork(const v1::ServerConfig& config,
+                         NetworkConfig* network) {
+  if (config.has_address()) network->address = config.address();
+  if (config.has_port()) network->port = config.port();
+  if (config.has_metrics_port()) network->metrics_port = config.metrics_port();
+  if (config.has_max_message_bytes()) {
+    network->max_message_bytes = config.max_message_bytes();
+  }
+  if (config.has_drain_seconds()) {
+    if (!std::isfinite(config.drain_seconds())) {
+      return absl::InvalidArgumentError(
+          "drain_seconds is not a number, want 0 to 86400");
+    }
+    network->drain = absl::Seconds(config.drain_seconds());
+  }
+  network->port_file = config.port_file();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
+  QS_ASSIGN_OR_RETURN(const std::string text,
+                      ReadSmallFile(path, "configuration file"));
+  v1::ServerConfig config;
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  google::protobuf::io::ArrayInputStream input(text.data(),
+                                               static_cast<int>(text.size()));
+  if (!parser.Parse(&input, &config)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.text()));
+  }
+  return config;
+}
+
+absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config) {
+  ServerOptions options;
+  QS_RETURN_IF_ERROR(FillModel(config, &options.model));
+  QS_RETURN_IF_ERROR(FillQuantization(config, &options.quantization));
+  ServingConfig& serving = options.serving;
+  if (config.has_workers()) serving.workers = config.workers();
+  if (config.has_queue()) serving.queue_capacity = config.queue();
+  if (config.has_max_batch()) serving.max_batch = config.max_batch();
+  QS_RETURN_IF_ERROR(FillNetwork(config, &options.network));
+  QS_RETURN_IF_ERROR(options.Validate());
+  return options;
+}
+
+NamedShard ParseNamedShard(absl::string_view text) {
+  const size_t equals = text.find('=');
+  if (equals != absl::string_view::npos &&
+      IsValidName(text.substr(0, equals))) {
+    return {std::string(text.substr(0, equals)),
+            std::string(text.substr(equals + 1))};
+  }
+  const std::string path(text);
+  std::string name = std::filesystem::path(path).stem().string();
+  for (char& c : name) {
+    if (!IsValidName(absl::string_view(&c, 1)) && c != '.') c = '_';
+  }
+  return {name.substr(0, 64), path};
+}
+
+absl::StatusOr<std::vector<int64_t>> ParseIntegers(absl::string_view flag,
+                                                   absl::string_view text) {
+  std::vector<int64_t> numbers;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    if (!absl::SimpleAtoi(part, &numbers.emplace_back())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("flag --", flag, " has \"", part,
+                       "\", want integers with commas between them"));
+    }
+  }
+  return numbers;
+}
+
+absl::StatusOr<std::vector<double>> ParseNumbers(absl::string_view flag,
+                                                 absl::string_view text) {
+  std::vector<double> numbers;
+  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
+    if (!absl::SimpleAtod(part, &numbers.emplace_back())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("flag --", flag, " has \"", part,
+                       "\", want numbers with commas between them"));
+    }
+  }
+  return numbers;
+}
+
+absl::StatusOr<std::vector<std::string>> ReadLabels(const std::string& path) {
+  QS_ASSIGN_OR_RETURN(const std::string text,
+                      ReadSmallFile(path, "file of labels"));
+  std::vector<std::string> labels;
+  for (absl::string_view line : absl::StrSplit(text, '\n')) {
+    labels.emplace_back(absl::StripAsciiWhitespace(line));
+  }
+  while (!labels.empty() && labels.back().empty()) labels.pop_back();
+  for (size_t i = 0; i < labels.size(); ++i) {
+    if (labels[i].empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(path, ": line ", i + 1, " is empty, want a class name"));
+    }
+  }
+  if (labels.empty() || labels.size() > 65536) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, " has ", labels.size(),
+                     " class names, want 1 to 65536, one on each line"));
+  }
+  return labels;
+}
+
+}  // namespace quantserve

@@ -1,0 +1,195 @@
+#include "server/rpc/flags.h"
+
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "quant/base/status_macros.h"
+#include "server/core/server_options.h"
+#include "server/rpc/config.h"
+
+ABSL_FLAG(std::string, config, "",
+          "Configuration file in protobuf's text format; it says what these "
+          "flags say, under the same names. Flags win.");
+ABSL_FLAG(std::string, model, "", "TorchScript file to serve.");
+ABSL_FLAG(std::string, model_name, "",
+          "What requests call the model. Default: the file's name without its "
+          "ending.");
+ABSL_FLAG(std::string, sample_shape, "",
+          "Shape of one sample without the batch, e.g. 3,32,32. Default: the "
+          "calibration shard's.");
+ABSL_FLAG(std::string, mean, "",
+          "Subtracted from scaled 8-bit samples: one number, or one for each "
+          "channel, e.g. 0.485,0.456,0.406. Default: 0.");
+ABSL_FLAG(std::string, std, "",
+          "What they are divided by then: one number, or one for each channel. "
+          "Default: 1.");
+ABSL_FLAG(double, scale, quantserve::Preprocessing().scale,
+          "What raw 8-bit samples are multiplied by first.");
+ABSL_FLAG(std::string, labels, "",
+          "File with one class name on each line, in the order of the model's "
+          "output.");
+ABSL_FLAG(std::string, engine, "auto",
+          "Engine that runs both variants: auto, torchscript, onednn. auto "
+          "times them and takes the fastest correct one.");
+ABSL_FLAG(std::string, calibration_shard, "",
+          "Samples to calibrate on at the start: PATH, NAME=PATH, or the NAME "
+          "of a --shard. A PATH alone is named \"calibration\". Formats: .bin "
+          "(CIFAR-10 binary), .npy, .npz, .pt. Without one, FP32 alone is "
+          "served until a Quantize names a shard.");
+ABSL_FLAG(std::string, test_shard, "",
+          "Samples to judge variants by; given like --calibration_shard, a "
+          "PATH alone is named \"test\". Without one, a held-out part of the "
+          "calibration shard.");
+ABSL_FLAG(std::vector<std::string>, shard, {},
+          "More shards that requests may name: NAME=PATH, with commas between "
+          "them.");
+ABSL_FLAG(std::string, range_method, "mse",
+          "How ranges are taken from observed values: minmax, moving_average, "
+          "percentile, mse.");
+ABSL_FLAG(int64_t, samples, quantserve::QuantizationConfig().samples,
+          "Samples to calibrate on.");
+ABSL_FLAG(double, max_accuracy_drop,
+          quantserve::GateOptions().max_accuracy_drop,
+          "Gate on labelled samples: how much lower than FP32's the accuracy "
+          "of INT8 may be.");
+ABSL_FLAG(double, min_agreement, quantserve::GateOptions().min_agreement,
+          "Gate without labels: the share of samples on which INT8 must answer "
+          "as FP32 does.");
+ABSL_FLAG(double, min_sqnr_db, quantserve::GateOptions().min_sqnr_db,
+          "Gate for regressors without labels: signal to quantization noise, "
+          "in decibels.");
+ABSL_FLAG(std::string, address, quantserve::NetworkConfig().address,
+          "Address to listen on. There is no encryption and no authentication "
+          "yet: 0.0.0.0 (a container needs it) opens the server, Quantize "
+          "included, to its whole network.");
+ABSL_FLAG(int32_t, port, quantserve::NetworkConfig().port,
+          "gRPC port; 0: any free one.");
+ABSL_FLAG(int32_t, metrics_port, quantserve::NetworkConfig().metrics_port,
+          "Port of the Prometheus metrics, /metrics; 0: any free one.");
+ABSL_FLAG(std::string, port_file, "",
+          "File that gets the ports as JSON, {\"grpc\":…,\"metrics\":…}, once "
+          "the server listens.");
+ABSL_FLAG(int32_t, max_message_bytes,
+          quantserve::NetworkConfig().max_message_bytes,
+          "Largest message that is taken.");
+ABSL_FLAG(double, drain_seconds,
+          absl::ToDoubleSeconds(quantserve::NetworkConfig().drain),
+          "How long requests in flight may take after SIGTERM.");
+ABSL_FLAG(int32_t, workers, quantserve::ServingConfig().workers,
+          "Threads that run the model; 0: one for each core.");
+ABSL_FLAG(int32_t, queue, quantserve::ServingConfig().queue_capacity,
+          "Requests that may wait for a worker; more get UNAVAILABLE.");
+ABSL_FLAG(int32_t, max_batch, quantserve::ServingConfig().max_batch,
+          "Largest number of samples in one request.");
+ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
+ABSL_FLAG(bool, version, false, "Prints the version and exits.");
+
+namespace quantserve {
+namespace {
+
+bool Given(const std::set<std::string>& given, const char* name) {
+  return given.count(name) > 0;
+}
+
+absl::Status OverlayLists(const std::set<std::string>& given,
+                          v1::ServerConfig* config) {
+  if (Given(given, "sample_shape")) {
+    QS_ASSIGN_OR_RETURN(
+        const auto shape,
+        ParseIntegers("sample_shape", absl::GetFlag(FLAGS_sample_shape)));
+    *config->mutable_sample_shape() = {shape.begin(), shape.end()};
+  }
+  if (Given(given, "mean")) {
+    QS_ASSIGN_OR_RETURN(const auto mean,
+                        ParseNumbers("mean", absl::GetFlag(FLAGS_mean)));
+    *config->mutable_mean() = {mean.begin(), mean.end()};
+  }
+  if (Given(given, "std")) {
+    QS_ASSIGN_OR_RETURN(const auto std_,
+                        ParseNumbers("std", absl::GetFlag(FLAGS_std)));
+    *config->mutable_std() = {std_.begin(), std_.end()};
+  }
+  // Shards of both are there; a name that both have is an error.
+  for (const std::string& text : absl::GetFlag(FLAGS_shard)) {
+    const NamedShard shard = ParseNamedShard(text);
+    v1::ShardConfig* entry = config->add_shard();
+    entry->set_name(shard.name);
+    entry->set_path(shard.path);
+  }
+  return absl::OkStatus();
+}
+
+// Copies a flag that was given to the field of the same name.
+#define QS_OVERLAY(name) \
+  if (Given(given, #name)) config->set_##name(absl::GetFlag(FLAGS_##name))
+
+void OverlayScalars(const std::set<std::string>& given,
+                    v1::ServerConfig* config) {
+  QS_OVERLAY(model);
+  QS_OVERLAY(model_name);
+  QS_OVERLAY(scale);
+  QS_OVERLAY(labels);
+  QS_OVERLAY(engine);
+  QS_OVERLAY(calibration_shard);
+  QS_OVERLAY(test_shard);
+  QS_OVERLAY(range_method);
+  QS_OVERLAY(samples);
+  QS_OVERLAY(max_accuracy_drop);
+  QS_OVERLAY(min_agreement);
+  QS_OVERLAY(min_sqnr_db);
+  QS_OVERLAY(address);
+  QS_OVERLAY(port);
+  QS_OVERLAY(metrics_port);
+  QS_OVERLAY(workers);
+  QS_OVERLAY(queue);
+  QS_OVERLAY(max_batch);
+  QS_OVERLAY(max_message_bytes);
+  QS_OVERLAY(drain_seconds);
+  QS_OVERLAY(port_file);
+}
+
+#undef QS_OVERLAY
+
+}  // namespace
+
+const CommandLine& ServerCommandLine() {
+  static const auto& line = *new CommandLine{
+      "Serves a TorchScript model in FP32 and, quantized at the start, in "
+      "INT8.",
+      "quantserve_server --model=FILE --calibration_shard=FILE [flags]",
+      {{"Model",
+        {"model", "model_name", "sample_shape", "mean", "std", "scale",
+         "labels", "engine"}},
+       {"Quantization",
+        {"calibration_shard", "test_shard", "shard", "range_method", "samples",
+         "max_accuracy_drop", "min_agreement", "min_sqnr_db"}},
+       {"Serving", {"workers", "queue", "max_batch"}},
+       {"Network",
+        {"address", "port", "metrics_port", "port_file", "max_message_bytes",
+         "drain_seconds"}},
+       {"Other", {"config", "verbose", "version"}}},
+      "Example:\n"
+      "  quantserve_server --model=resnet20.pt \\\n"
+      "      --calibration_shard=calibration.bin --test_shard=test.bin \\\n"
+      "      --mean=0.485,0.456,0.406 --std=0.229,0.224,0.225\n"
+      "\n"
+      "Exit codes: 0 after SIGTERM or SIGINT, 1 if the server can't start, 2 "
+      "for a\nmistake on the command line or in the configuration file.\n"};
+  return line;
+}
+
+absl::StatusOr<v1::ServerConfig> ConfigFromFlags(
+    const std::set<std::string>& given) {
+  v1::ServerConfig config;
+  if (Given(given, "config")) {
+    QS_ASSIGN_OR_RETURN(config, ReadConfigFile(absl::GetFlag(FLAGS_config)));
+  }
+  OverlayScalars(given, &config);
+  QS_RETURN_IF_ERROR(OverlayLists(given, &config));
+  return config;
+}
+
+bool VersionRequested() { return absl::GetFlag(FLAGS_version); }
+bool VerboseRequested() { return absl::GetFlag(FLAGS_verbose); }
+
+}  // namespace quantserve

@@ -1,0 +1,78 @@
+#include "server/rpc/listener.h"
+
+#include <grpc/support/log.h>
+
+#include <atomic>
+#include <chrono>
+
+#include "absl/memory/memory.h"
+#include "absl/strings/str_cat.h"
+#include "grpcpp/ext/proto_server_reflection_plugin.h"
+#include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/server_builder.h"
+#include "server/core/metrics_listener.h"
+#include "spdlog/spdlog.h"
+
+namespace quantserve {
+namespace {
+
+// While binding, gRPC logs several lines for what we report in one.
+std::atomic<bool> grpc_errors_are_news{true};
+
+void LogGrpc(gpr_log_func_args* args) {
+  const bool error = args->severity == GPR_LOG_SEVERITY_ERROR;
+  const bool news = error && grpc_errors_are_news.load();
+  spdlog::log(news ? spdlog::level::warn : spdlog::level::debug, "grpc: {}",
+              args->message);
+}
+
+}  // namespace
+
+void RouteGrpcLog() { gpr_set_log_function(LogGrpc); }
+
+Listener::Listener(const RpcEnvironment& env)
+    : inference_(env), quantization_(env) {}
+
+Listener::~Listener() { Shutdown(absl::ZeroDuration()); }
+
+absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
+    const NetworkConfig& network, const RpcEnvironment& env) {
+  auto listener = absl::WrapUnique(new Listener(env));
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  grpc::ServerBuilder builder;
+  // Two servers on one port would share its connections, and nobody would know.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.SetMaxReceiveMessageSize(network.max_message_bytes);
+  builder.AddListeningPort(HostPort(network.address, network.port),
+                           grpc::InsecureServerCredentials(), &listener->port_);
+  builder.RegisterService(&listener->inference_);
+  builder.RegisterService(&listener->quantization_);
+  grpc_errors_are_news = false;
+  listener->server_ = builder.BuildAndStart();
+  grpc_errors_are_news = true;
+  if (listener->server_ == nullptr || listener->port_ == 0) {
+    return absl::UnavailableError(absl::StrCat(
+        "cannot listen on ", HostPort(network.address, network.port),
+        " for gRPC: the port is in use, or the address is not this "
+        "machine's"));
+  }
+  listener->SetServing(false);
+  return listener;
+}
+
+void Listener::SetServing(bool serving) {
+  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
+  health->SetServingStatus(v1::InferenceService::service_full_name(), serving);
+  health->SetServingStatus(v1::QuantizationService::service_full_name(),
+                           serving);
+  health->SetServingStatus("", serving);
+}
+
+void Listener::Shutdown(absl::Duration grace) {
+  if (server_ == nullptr) return;
+  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  server_->Wait();
+}
+
+}  // namespace quantserve

@@ -1,0 +1,43 @@
+// The gRPC port: services, health, reflection.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "grpcpp/server.h"
+#include "server/rpc/call.h"
+#include "server/rpc/inference_service.h"
+#include "server/rpc/quantization_service.h"
+
+namespace quantserve {
+
+// Thread-safe.
+class Listener {
+ public:
+  // Listens at once, health NOT_SERVING. `env` outlives the listener.
+  // UNAVAILABLE, naming address and port, if it can't listen there.
+  static absl::StatusOr<std::unique_ptr<Listener>> Start(
+      const NetworkConfig& network, const RpcEnvironment& env);
+  // Shuts down at once.
+  ~Listener();
+
+  int port() const { return port_; }
+  // What health Check and Watch say, for "" and for each service.
+  void SetServing(bool serving);
+  // Stops listening; calls that still run are cancelled when `grace` is over.
+  void Shutdown(absl::Duration grace);
+
+ private:
+  explicit Listener(const RpcEnvironment& env);
+
+  InferenceServiceImpl inference_;
+  QuantizationServiceImpl quantization_;
+  std::unique_ptr<grpc::Server> server_;
+  int port_ = 0;
+};
+
+// Sends what gRPC logs to our log; call once, before anything of gRPC.
+void RouteGrpcLog();
+
+}  // namespace quantserve

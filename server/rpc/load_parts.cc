@@ -1,0 +1,82 @@
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "quant/base/cpu.h"
+#include "quant/base/status_macros.h"
+#include "server/rpc/config.h"
+#include "server/rpc/quant_server.h"
+#include "server/rpc/version.h"
+#include "spdlog/spdlog.h"
+
+namespace quantserve {
+namespace {
+
+absl::Status CheckLabels(const ServerOptions& options,
+                         const std::vector<std::string>& names,
+                         const ModelInfo& info) {
+  const int64_t outputs = info.outputs[0].elements();
+  if (names.empty() || static_cast<int64_t>(names.size()) == outputs) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(options.model.labels_path, " has ", names.size(),
+                   " class names, the model has ", outputs, " outputs"));
+}
+
+// The first shard read tells the sample's shape if the options don't.
+absl::Status ReadShards(ServerOptions* options, ShardStore* shards) {
+  ReadShardOptions expected;
+  expected.sample_shape = options->model.sample_shape;
+  shards->Expect(expected);
+  const QuantizationConfig& config = options->quantization;
+  for (const std::string& name :
+       {config.calibration_shard, config.test_shard}) {
+    if (name.empty()) continue;
+    QS_ASSIGN_OR_RETURN(const auto shard, shards->Pin(name));
+    if (!expected.sample_shape.empty()) continue;
+    expected.sample_shape = shard->sample_shape();
+    shards->Expect(expected);
+  }
+  options->model.sample_shape = expected.sample_shape;
+  return options->model.preprocessing.Validate(
+      expected.sample_shape.empty() ? 1 : expected.sample_shape[0]);
+}
+
+}  // namespace
+
+absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
+  ServerParts parts;
+  if (options->serving.workers == 0) options->serving.workers = Cpu().cores;
+  if (!options->model.labels_path.empty()) {
+    QS_ASSIGN_OR_RETURN(parts.class_names,
+                        ReadLabels(options->model.labels_path));
+  }
+  parts.shards = std::make_unique<ShardStore>(options->quantization.shards);
+  QS_RETURN_IF_ERROR(ReadShards(options, parts.shards.get()));
+
+  ModelOptions model;
+  model.path = options->model.path;
+  model.sample_shape = options->model.sample_shape;
+  model.preprocessing = options->model.preprocessing;
+  model.engine.ladder = BatchLadder(options->serving.max_batch);
+  model.engine_choice = options->model.engine;
+  spdlog::info("loading {}", model.path);
+  QS_ASSIGN_OR_RETURN(parts.pipeline, OpenModel(model));
+  const ModelInfo& info = parts.pipeline->info();
+  if (info.inputs.empty() || info.outputs.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        model.path, " has ", info.inputs.size(), " inputs and ",
+        info.outputs.size(), " outputs, want at least one of each"));
+  }
+  QS_RETURN_IF_ERROR(CheckLabels(*options, parts.class_names, info));
+  ReadShardOptions expected;
+  expected.sample_shape = options->model.sample_shape;
+  parts.shards->Expect(expected);
+
+  parts.configure_thread = [] { ConfigureThread(1); };
+  parts.int8_self_test = Int8SelfTest;
+  parts.build = {kVersion, kCompiler, LibTorchVersion()};
+  return parts;
+}
+
+}  // namespace quantserve

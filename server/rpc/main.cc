@@ -1,0 +1,81 @@
+// quantserve_server: flags, start, wait, stop.
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/rpc/config.h"
+#include "server/rpc/flags.h"
+#include "server/rpc/quant_server.h"
+#include "server/rpc/stop_signal.h"
+#include "server/rpc/version.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace quantserve {
+namespace {
+
+enum ExitCode { kOk = 0, kFailed = 1, kUsage = 2 };
+
+int Fail(const absl::Status& status, ExitCode code) {
+  std::fprintf(stderr, "quantserve_server: %s\n",
+               std::string(status.message()).c_str());
+  return code;
+}
+
+int Serve(ServerOptions options) {
+  StopSignal stop;
+  auto parts = LoadParts(&options);
+  if (!parts.ok()) return Fail(parts.status(), kFailed);
+  auto server = QuantServer::Listen(options, *std::move(parts));
+  if (!server.ok()) return Fail(server.status(), kFailed);
+
+  stop.OnStop([&server] {
+    spdlog::info("stopping: finishing what is in flight");
+    (*server)->BeginShutdown();
+  });
+  const absl::Status started = (*server)->StartUp();
+  if (started.ok()) {
+    stop.Await();
+  } else if (!stop.came()) {
+    stop.Disarm();
+    return Fail(started, kFailed);
+  }
+  stop.Disarm();
+  if (!(*server)->Shutdown()) {
+    spdlog::warn("stopped with requests unfinished: the time was over");
+  } else {
+    spdlog::info("stopped");
+  }
+  return kOk;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("quantserve"));
+  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%L%$ %v");
+  RouteGrpcLog();
+  const CommandLine& line = ServerCommandLine();
+  const auto parsed = Parse(line, arguments);
+  if (!parsed.ok()) return Fail(parsed.status(), kUsage);
+  if (parsed->help) {
+    std::fputs(UsagePage(line).c_str(), stdout);
+    return kOk;
+  }
+  if (VersionRequested()) {
+    std::printf("quantserve_server %s\n", kVersion);
+    return kOk;
+  }
+  if (VerboseRequested()) spdlog::set_level(spdlog::level::debug);
+  const auto config = ConfigFromFlags(parsed->given);
+  if (!config.ok()) return Fail(config.status(), kUsage);
+  auto options = ToServerOptions(*config);
+  if (!options.ok()) return Fail(options.status(), kUsage);
+  return Serve(*std::move(options));
+}
+
+}  // namespace
+}  // namespace quantserve
+
+int main(int argc, char** argv) {
+  return quantserve::Main({argv + 1, argv + argc});
+}

@@ -1,0 +1,77 @@
+// The whole server, put together: what main() runs and tests start in-process.
+//
+//   ASSIGN(auto server, QuantServer::Listen(options, std::move(parts)));
+//   RETURN_IF_ERROR(server->StartUp());
+//   …
+//   server->Shutdown();
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/core/lifecycle.h"
+#include "server/core/metrics.h"
+#include "server/core/metrics_listener.h"
+#include "server/core/model_host.h"
+#include "server/core/server_options.h"
+#include "server/rpc/call.h"
+#include "server/rpc/listener.h"
+
+namespace quantserve {
+
+// What a server is made of, beside its options.
+struct ServerParts {
+  std::unique_ptr<ModelPipeline> pipeline;
+  std::unique_ptr<ShardStore> shards;
+  std::vector<std::string> class_names;
+  std::function<void()> configure_thread;
+  std::function<absl::Status()> int8_self_test;
+  BuildFacts build;
+};
+
+// Reads what `options` name: labels, model, shards. An error's message is one
+// line for the operator. Fills in options->model.sample_shape and
+// options->serving.workers.
+absl::StatusOr<ServerParts> LoadParts(ServerOptions* options);
+
+// Thread-safe.
+class QuantServer {
+ public:
+  // Live: listens, writes the port file; health says NOT_SERVING.
+  static absl::StatusOr<std::unique_ptr<QuantServer>> Listen(
+      const ServerOptions& options, ServerParts parts);
+  ~QuantServer();
+
+  // Publishes the variants; then ready, health says SERVING. CANCELLED or
+  // UNAVAILABLE if BeginShutdown came first.
+  absl::Status StartUp();
+
+  // Not ready any more, new calls are refused, jobs cancelled. Never blocks.
+  void BeginShutdown();
+  // Begins, if nobody has, finishes what is in flight within the configured
+  // time, stops. Returns whether everything was finished.
+  bool Shutdown();
+
+  int port() const { return listener_->port(); }
+  int metrics_port() const { return metrics_listener_->port(); }
+  const ModelHost& host() const { return *host_; }
+
+ private:
+  QuantServer(const ServerOptions& options, ServerParts parts);
+  absl::Status WritePortFile() const;
+
+  const ServerOptions options_;
+  Lifecycle lifecycle_;
+  Metrics metrics_;
+  std::unique_ptr<ModelHost> host_;
+  RpcEnvironment env_;
+  // They use what is above.
+  std::unique_ptr<MetricsListener> metrics_listener_;
+  std::unique_ptr<Listener> listener_;
+};
+
+}  // namespace quantserve

@@ -159,6 +159,8 @@ absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module) {
         torch::jit::ConstantPropagation(frozen.graph);
         torch::jit::PeepholeOptimize(frozen.graph);
         torch::jit::EliminateDeadCode(frozen.graph);
+        // The passes above rebuild nodes, call stacks included.
+        StripCallStacks(graph, graph.block());
         NameValues(graph);
         frozen.functional = !Mutates(graph.block());
         return frozen;

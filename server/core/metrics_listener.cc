@@ -1,10 +1,27 @@
 #include "server/core/metrics_listener.h"
 
+#include <dlfcn.h>
+#include <pthread.h>
+
+#include <algorithm>
 #include <exception>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
+
+// The HTTP library gives its threads stacks of 100 KB. glibc takes thread-local
+// variables from there, those of LibTorch and what it links are larger, and
+// pthread_create fails. This definition goes before glibc's and makes every
+// stack large enough (glibc bug 11787).
+extern "C" int pthread_attr_setstacksize(pthread_attr_t* attr,
+                                         size_t size) noexcept {
+  using Function = int (*)(pthread_attr_t*, size_t);
+  static const auto next =
+      reinterpret_cast<Function>(dlsym(RTLD_NEXT, "pthread_attr_setstacksize"));
+  constexpr size_t kLeast = size_t{2} << 20;
+  return next(attr, std::max(size, kLeast));
+}
 
 namespace quantserve {
 

@@ -31,6 +31,7 @@ endif()
 if(QUANTSERVE_WITH_GRPC)
   find_package(Protobuf REQUIRED)
   find_package(gRPC REQUIRED)
+  find_path(QUANTSERVE_STB_INCLUDE_DIR stb/stb_image.h REQUIRED)  # quantctl
 endif()
 if(BUILD_TESTING OR NOT DEFINED BUILD_TESTING)
   find_package(GTest REQUIRED)

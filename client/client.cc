@@ -1,0 +1,134 @@
+#include "client/client.h"
+
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/client_context.h"
+#include "grpcpp/create_channel.h"
+#include "grpcpp/security/credentials.h"
+
+namespace quantserve {
+namespace {
+
+absl::Status FromGrpc(const grpc::Status& status) {
+  if (status.ok()) return absl::OkStatus();
+  return absl::Status(static_cast<absl::StatusCode>(status.error_code()),
+                      status.error_message());
+}
+
+void SetDeadline(absl::Duration deadline, grpc::ClientContext* context) {
+  context->set_deadline(absl::ToChronoTime(absl::Now() + deadline));
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
+                                           const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
+  // A pool of connections is the caller's choice: one client, one connection.
+  arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+}  // namespace
+
+Client::Client(const std::string& target, ClientOptions options)
+    : options_(options),
+      channel_(MakeChannel(target, options)),
+      inference_(v1::InferenceService::NewStub(channel_)),
+      quantization_(v1::QuantizationService::NewStub(channel_)) {}
+
+Client::~Client() = default;
+
+absl::StatusOr<v1::PredictResponse> Client::Predict(
+    const v1::PredictRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(options_.deadline, &context);
+  v1::PredictResponse response;
+  absl::Status status =
+      FromGrpc(inference_->Predict(&context, request, &response));
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(
+    const v1::GetStatusRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(options_.deadline, &context);
+  v1::GetStatusResponse response;
+  absl::Status status =
+      FromGrpc(quantization_->GetStatus(&context, request, &response));
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::EvaluateResponse> Client::Evaluate(
+    const v1::EvaluateRequest& request) {
+  grpc::ClientContext context;
+  SetDeadline(options_.job_deadline, &context);
+  v1::EvaluateResponse response;
+  absl::Status status =
+      FromGrpc(quantization_->Evaluate(&context, request, &response));
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::QuantizeResult> Client::Quantize(
+    const v1::QuantizeRequest& request, const OnProgress& on_progress,
+    v1::QuantizeResult* refused) {
+  grpc::ClientContext context;
+  SetDeadline(options_.job_deadline, &context);
+  const auto reader = quantization_->Quantize(&context, request);
+  v1::QuantizeResponse event;
+  v1::QuantizeResult result;
+  bool has_result = false;
+  while (reader->Read(&event)) {
+    if (event.has_progress() && on_progress) on_progress(event.progress());
+    if (event.has_result()) {
+      result = std::move(*event.mutable_result());
+      has_result = true;
+    }
+  }
+  absl::Status status = FromGrpc(reader->Finish());
+  if (!status.ok()) {
+    if (refused != nullptr && has_result) *refused = std::move(result);
+    return status;
+  }
+  if (!has_result) {
+    return absl::InternalError("the server ended the stream without a result");
+  }
+  return result;
+}
+
+absl::Status Client::AwaitReady(absl::Duration timeout) {
+  using grpc::health::v1::HealthCheckResponse;
+  const absl::Time deadline = absl::Now() + timeout;
+  const auto health = grpc::health::v1::Health::NewStub(channel_);
+  std::string last = "nobody answers";
+  while (absl::Now() < deadline) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    context.set_wait_for_ready(true);
+    const auto reader = health->Watch(&context, {});
+    HealthCheckResponse response;
+    while (reader->Read(&response)) {
+      if (response.status() == HealthCheckResponse::SERVING) {
+        context.TryCancel();
+        return absl::OkStatus();
+      }
+      last = HealthCheckResponse::ServingStatus_Name(response.status());
+    }
+    const absl::Status status = FromGrpc(reader->Finish());
+    if (absl::IsUnimplemented(status)) return status;
+    // The stream broke: the server went. Another may come.
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  return absl::DeadlineExceededError(
+      absl::StrCat("the server is not ready after ",
+                   absl::FormatDuration(timeout), ": ", last));
+}
+
+}  // namespace quantserve

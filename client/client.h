@@ -1,0 +1,68 @@
+// A client of the server, for C++ programs.
+//
+//   quantserve::Client client("127.0.0.1:8001");
+//   absl::StatusOr<quantserve::v1::PredictResponse> answer =
+//       client.Predict(request);
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "quantserve/v1/inference.grpc.pb.h"
+#include "quantserve/v1/quantization.grpc.pb.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace quantserve {
+
+struct ClientOptions {
+  // Of each Predict and GetStatus, connecting included.
+  absl::Duration deadline = absl::Seconds(10);
+  // Of each Quantize and Evaluate, which read whole shards.
+  absl::Duration job_deadline = absl::Minutes(10);
+  // Of an answer.
+  int max_message_bytes = 64 << 20;
+};
+
+// Each method is one call with a deadline and gives the server's code and
+// message if it fails: UNAVAILABLE if nobody answers. Thread-safe.
+class Client {
+ public:
+  using OnProgress = std::function<void(const v1::Progress&)>;
+
+  // `target` is what gRPC takes: "host:port", "dns:///…". Connects when first
+  // needed. Clients for one target have a connection each.
+  explicit Client(const std::string& target, ClientOptions options = {});
+  ~Client();
+
+  absl::StatusOr<v1::PredictResponse> Predict(
+      const v1::PredictRequest& request);
+  absl::StatusOr<v1::GetStatusResponse> GetStatus(
+      const v1::GetStatusRequest& request = {});
+  absl::StatusOr<v1::EvaluateResponse> Evaluate(
+      const v1::EvaluateRequest& request);
+
+  // `on_progress` may be empty. If the gate refuses, the status is
+  // FAILED_PRECONDITION and `*refused`, if given, gets the numbers.
+  absl::StatusOr<v1::QuantizeResult> Quantize(
+      const v1::QuantizeRequest& request, const OnProgress& on_progress,
+      v1::QuantizeResult* refused = nullptr);
+
+  // Waits until the server's health says SERVING, starting included.
+  // DEADLINE_EXCEEDED if `timeout` passes before, with what it said last.
+  absl::Status AwaitReady(absl::Duration timeout);
+
+ private:
+  const ClientOptions options_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<v1::InferenceService::Stub> inference_;
+  const std::unique_ptr<v1::QuantizationService::Stub> quantization_;
+};
+
+}  // namespace quantserve

@@ -1,0 +1,179 @@
+#include "client/quantctl/input.h"
+
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "client/quantctl/command.h"
+#include "client/quantctl/image.h"
+
+ABSL_FLAG(std::string, image, "",
+          "Image file (JPEG, PNG, BMP, PNM); it is resized to the model's "
+          "input and sent as raw pixels.");
+ABSL_FLAG(std::string, shard, "",
+          "predict, bench: CIFAR-10 binary file on this machine, of which "
+          "--index tells the sample. quantize, evaluate: name of a shard of "
+          "the server; default: the configured one.");
+ABSL_FLAG(int64_t, index, 0, "Number of the shard's sample, from 0.");
+ABSL_FLAG(std::string, raw, "",
+          "File with the elements of one or more samples, row-major, "
+          "little-endian.");
+ABSL_FLAG(std::string, dtype, "fp32",
+          "What --raw holds: fp32 (preprocessed) or uint8 (raw pixels).");
+
+namespace quantserve {
+namespace {
+
+// Records of CIFAR-10 binary: a label, then planes of red, green and blue.
+constexpr int64_t kRecord = 3073;
+
+int64_t Elements(const v1::TensorSpec& spec) {
+  int64_t n = 1;
+  for (int64_t dim : spec.shape()) n *= dim;
+  return n;
+}
+
+std::string ShapeText(const v1::TensorSpec& spec) {
+  return absl::StrCat("[", absl::StrJoin(spec.shape(), ","), "]");
+}
+
+v1::Tensor MakeTensor(const v1::TensorSpec& spec, v1::DataType dtype,
+                      int64_t batch, std::string data) {
+  v1::Tensor tensor;
+  tensor.set_name(spec.name());
+  tensor.set_dtype(dtype);
+  tensor.add_shape(batch);
+  for (int64_t dim : spec.shape()) tensor.add_shape(dim);
+  tensor.set_data(std::move(data));
+  return tensor;
+}
+
+absl::StatusOr<std::string> ReadBytes(const std::string& path, int64_t first,
+                                      int64_t count) {
+  std::ifstream file(path, std::ios::binary);
+  file.seekg(first);
+  std::string bytes(static_cast<size_t>(count), '\0');
+  if (!file.read(bytes.data(), count)) {
+    return UsageError(absl::StrCat("cannot read ", path));
+  }
+  return bytes;
+}
+
+absl::StatusOr<int64_t> FileSize(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) {
+    return UsageError(absl::StrCat("no file ", path));
+  }
+  return static_cast<int64_t>(std::filesystem::file_size(path, error));
+}
+
+absl::StatusOr<Input> FromImage(const v1::TensorSpec& spec,
+                                const std::string& path) {
+  const auto& shape = spec.shape();
+  if (shape.size() != 3 || (shape[0] != 1 && shape[0] != 3) ||
+      shape[1] > 16384 || shape[2] > 16384) {
+    return UsageError(absl::StrCat("the model takes ", ShapeText(spec),
+                                   ", no image of 1 or 3 channels"));
+  }
+  auto pixels =
+      ReadImage(path, static_cast<int>(shape[0]), static_cast<int>(shape[1]),
+                static_cast<int>(shape[2]));
+  if (!pixels.ok()) return UsageError(pixels.status().message());
+  return Input{MakeTensor(spec, v1::UINT8, 1, *std::move(pixels)), {}};
+}
+
+absl::StatusOr<Input> FromShard(const v1::TensorSpec& spec,
+                                const std::string& path, int64_t index) {
+  if (ShapeText(spec) != "[3,32,32]") {
+    return UsageError(absl::StrCat("the model takes ", ShapeText(spec),
+                                   ", a CIFAR-10 shard holds [3,32,32]"));
+  }
+  const auto size = FileSize(path);
+  if (!size.ok()) return size.status();
+  if (*size == 0 || *size % kRecord != 0) {
+    return UsageError(
+        absl::StrCat(path, " has ", *size,
+                     " bytes, want a CIFAR-10 shard: a multiple of ", kRecord));
+  }
+  if (index < 0 || index >= *size / kRecord) {
+    return UsageError(absl::StrCat("flag --index is ", index, ", ", path,
+                                   " has ", *size / kRecord, " samples"));
+  }
+  auto record = ReadBytes(path, index * kRecord, kRecord);
+  if (!record.ok()) return record.status();
+  return Input{MakeTensor(spec, v1::UINT8, 1, record->substr(1)),
+               static_cast<unsigned char>((*record)[0])};
+}
+
+absl::StatusOr<Input> FromRaw(const v1::TensorSpec& spec,
+                              const std::string& path,
+                              const std::string& dtype) {
+  if (dtype != "fp32" && dtype != "uint8") {
+    return UsageError(
+        absl::StrCat("flag --dtype is \"", dtype, "\", want fp32 or uint8"));
+  }
+  const int64_t sample = Elements(spec) * (dtype == "fp32" ? 4 : 1);
+  const auto size = FileSize(path);
+  if (!size.ok()) return size.status();
+  if (*size == 0 || *size % sample != 0 || *size > (int64_t{1} << 30)) {
+    return UsageError(absl::StrCat(path, " has ", *size, " bytes, a sample ",
+                                   ShapeText(spec), " of ", dtype, " has ",
+                                   sample));
+  }
+  auto bytes = ReadBytes(path, 0, *size);
+  if (!bytes.ok()) return bytes.status();
+  return Input{MakeTensor(spec, dtype == "fp32" ? v1::FP32 : v1::UINT8,
+                          *size / sample, *std::move(bytes)),
+               {}};
+}
+
+absl::StatusOr<v1::TensorSpec> OnlyInput(const v1::ModelStatus& model) {
+  if (model.inputs_size() == 1) return model.inputs(0);
+  return UsageError(absl::StrCat("the model has ", model.inputs_size(),
+                                 " inputs, only models with one are "
+                                 "supported here"));
+}
+
+}  // namespace
+
+FlagGroup InputFlags() {
+  return {"Input, one of", {"image", "shard", "index", "raw", "dtype"}};
+}
+
+absl::StatusOr<std::optional<Input>> ReadInput(const v1::ModelStatus& model) {
+  const std::string image = absl::GetFlag(FLAGS_image);
+  const std::string shard = absl::GetFlag(FLAGS_shard);
+  const std::string raw = absl::GetFlag(FLAGS_raw);
+  const int named = !image.empty() + !shard.empty() + !raw.empty();
+  if (named == 0) return std::nullopt;
+  if (named > 1) {
+    return UsageError("give one of --image, --shard and --raw");
+  }
+  const auto spec = OnlyInput(model);
+  if (!spec.ok()) return spec.status();
+  if (!image.empty()) return FromImage(*spec, image);
+  if (!raw.empty()) return FromRaw(*spec, raw, absl::GetFlag(FLAGS_dtype));
+  return FromShard(*spec, shard, absl::GetFlag(FLAGS_index));
+}
+
+absl::StatusOr<Input> RandomInput(const v1::ModelStatus& model) {
+  const auto spec = OnlyInput(model);
+  if (!spec.ok()) return spec.status();
+  std::mt19937 random(1);
+  std::string pixels(static_cast<size_t>(Elements(*spec)), '\0');
+  for (char& pixel : pixels) pixel = static_cast<char>(random());
+  return Input{MakeTensor(*spec, v1::UINT8, 1, std::move(pixels)), {}};
+}
+
+absl::StatusOr<v1::ModelStatus> OnlyModel(
+    const v1::GetStatusResponse& response) {
+  if (response.models_size() == 1) return response.models(0);
+  return absl::InternalError(absl::StrCat(
+      "the server describes ", response.models_size(), " models, not one"));
+}
+
+}  // namespace quantserve

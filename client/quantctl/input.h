@@ -1,0 +1,34 @@
+// What predict and bench send: an image, a sample of a shard, a raw tensor.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "cli/command_line.h"
+#include "quantserve/v1/quantization.pb.h"
+#include "quantserve/v1/tensor.pb.h"
+
+namespace quantserve {
+
+struct Input {
+  v1::Tensor tensor;
+  std::optional<int64_t> label;  // of a shard's sample
+};
+
+// --image, --shard with --index, --raw with --dtype.
+FlagGroup InputFlags();
+
+// The input that the flags name, in the form that the model wants; nothing if
+// they name none. A usage error if they name more than one, or a file that
+// can't be read or does not fit.
+absl::StatusOr<std::optional<Input>> ReadInput(const v1::ModelStatus& model);
+
+// One sample of noise, the same each time.
+absl::StatusOr<Input> RandomInput(const v1::ModelStatus& model);
+
+// The model that `response` describes.
+absl::StatusOr<v1::ModelStatus> OnlyModel(
+    const v1::GetStatusResponse& response);
+
+}  // namespace quantserve

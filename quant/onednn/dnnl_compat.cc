@@ -25,8 +25,7 @@ dnnl::post_ops PostOps(const ProductSpec& spec) {
   const bool relu = lo == 0 && hi == std::numeric_limits<float>::infinity();
   const auto algorithm =
       relu ? dnnl::algorithm::eltwise_relu : dnnl::algorithm::eltwise_clip;
-  const float beta =
-      relu ? 0 : std::min(hi, std::numeric_limits<float>::max());
+  const float beta = relu ? 0 : std::min(hi, std::numeric_limits<float>::max());
   const float alpha =
       relu ? 0 : std::max(lo, std::numeric_limits<float>::lowest());
 #if DNNL_VERSION_MAJOR >= 3
@@ -82,10 +81,9 @@ std::optional<std::vector<Product::Constant>> Constants(
 #if DNNL_VERSION_MAJOR >= 3
   if (!spec.multipliers.empty()) {
     const auto n = static_cast<memory::dim>(spec.multipliers.size());
-    constants.push_back(
-        {DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
-         MemoryDesc({n}, DnnlType::f32, memory::format_tag::a),
-         spec.multipliers});
+    constants.push_back({DNNL_ARG_ATTR_SCALES | DNNL_ARG_WEIGHTS,
+                         MemoryDesc({n}, DnnlType::f32, memory::format_tag::a),
+                         spec.multipliers});
   }
 #endif
   return constants;
@@ -189,7 +187,8 @@ std::vector<Product> Implementations(const ProductSpec& spec) {
   const auto constants = Constants(spec);
   if (!constants) return products;
   try {
-    const bool grouped = IsConvolution(spec.kind) && DescDims(spec.weights) == 5;
+    const bool grouped =
+        IsConvolution(spec.kind) && DescDims(spec.weights) == 5;
     const dnnl::primitive_attr attr = Attributes(spec, grouped);
     const MemoryDesc bias = BiasDesc(spec);
     if (IsConvolution(spec.kind)) {
@@ -256,24 +255,33 @@ std::string DnnlVersion() {
 std::string DnnlIsa() {
   const auto isa = static_cast<int>(dnnl::get_effective_cpu_isa());
   switch (isa) {
-    case dnnl_cpu_isa_sse41: return "sse41";
-    case dnnl_cpu_isa_avx: return "avx";
-    case dnnl_cpu_isa_avx2: return "avx2";
-    case dnnl_cpu_isa_avx2_vnni: return "avx2_vnni";
-    case dnnl_cpu_isa_avx512_core: return "avx512_core";
-    case dnnl_cpu_isa_avx512_core_vnni: return "avx512_core_vnni";
-    case dnnl_cpu_isa_avx512_core_bf16: return "avx512_core_bf16";
-    case dnnl_cpu_isa_avx512_core_amx: return "avx512_core_amx";
-    default: return absl::StrCat("isa ", isa);
+    case dnnl_cpu_isa_sse41:
+      return "sse41";
+    case dnnl_cpu_isa_avx:
+      return "avx";
+    case dnnl_cpu_isa_avx2:
+      return "avx2";
+    case dnnl_cpu_isa_avx2_vnni:
+      return "avx2_vnni";
+    case dnnl_cpu_isa_avx512_core:
+      return "avx512_core";
+    case dnnl_cpu_isa_avx512_core_vnni:
+      return "avx512_core_vnni";
+    case dnnl_cpu_isa_avx512_core_bf16:
+      return "avx512_core_bf16";
+    case dnnl_cpu_isa_avx512_core_amx:
+      return "avx512_core_amx";
+    default:
+      return absl::StrCat("isa ", isa);
   }
 }
 
 absl::Status Execute(const dnnl::primitive& primitive,
                      const dnnl::stream& stream,
                      const std::vector<dnnl_exec_arg_t>& args) {
-  const dnnl_status_t status = dnnl_primitive_execute(
-      primitive.get(), stream.get(), static_cast<int>(args.size()),
-      args.data());
+  const dnnl_status_t status =
+      dnnl_primitive_execute(primitive.get(), stream.get(),
+                             static_cast<int>(args.size()), args.data());
   if (status == dnnl_success) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat("oneDNN primitive failed with status ", status));

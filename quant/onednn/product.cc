@@ -5,7 +5,9 @@
 #include <limits>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "quant/base/cpu.h"
 #include "quant/base/status_macros.h"
 #include "quant/onednn/parallel.h"
 
@@ -114,16 +116,15 @@ void Im2col(const ProductShape& s, Rows rows, const std::byte* image,
   const int64_t row_bytes = s.window() * pixel;
   for (int64_t r = rows.begin; r < rows.end; ++r) {
     const int64_t x = r % s.out_width, y = r / s.out_width % s.out_height;
-    const std::byte* source =
-        image + r / (s.out_width * s.out_height) * s.in_height * s.in_width *
-                    pixel;
+    const std::byte* source = image + r / (s.out_width * s.out_height) *
+                                          s.in_height * s.in_width * pixel;
     std::byte* to = matrix + r * row_bytes;
     for (int64_t ky = 0; ky < s.kernel_height; ++ky) {
-      const int64_t iy = y * s.conv.stride[0] - s.conv.padding[0] +
-                         ky * s.conv.dilation[0];
+      const int64_t iy =
+          y * s.conv.stride[0] - s.conv.padding[0] + ky * s.conv.dilation[0];
       for (int64_t kx = 0; kx < s.kernel_width; ++kx, to += pixel) {
-        const int64_t ix = x * s.conv.stride[1] - s.conv.padding[1] +
-                           kx * s.conv.dilation[1];
+        const int64_t ix =
+            x * s.conv.stride[1] - s.conv.padding[1] + kx * s.conv.dilation[1];
         const bool inside =
             iy >= 0 && iy < s.in_height && ix >= 0 && ix < s.in_width;
         if (inside) {
@@ -152,6 +153,16 @@ std::vector<std::byte> ChannelsInnermost(const ProductShape& s,
     }
   }
   return result;
+}
+
+// The library lists what older processors would get, too. Its 8-bit kernels for
+// them saturate in 16 bits.
+bool ForLesserProcessor(const std::string& implementation) {
+  return absl::StrContains(implementation, "sse41") ||
+         absl::EndsWith(implementation, ":avx2") ||
+         absl::StrContains(implementation, ":avx2#") ||
+         absl::EndsWith(implementation, ":avx") ||
+         absl::StrContains(implementation, ":avx#");
 }
 
 std::string TypeName(ElementType type) {
@@ -201,19 +212,20 @@ std::vector<Candidate> FindCandidates(const ProductShape& s) {
   }
   std::vector<Candidate> fast;
   for (Candidate& c : all) {
-    if (!IsReference(c.product.implementation)) fast.push_back(c);
+    const std::string& name = c.product.implementation;
+    if (!IsReference(name) && !(Cpu().avx512 && ForLesserProcessor(name))) {
+      fast.push_back(c);
+    }
   }
   return fast.empty() ? all : fast;
 }
 
 absl::StatusOr<const void*> PlaceWeights(const ProductShape& s,
                                          const Candidate& candidate,
-                                         const void* data,
-                                         WeightStore* store) {
+                                         const void* data, WeightStore* store) {
   const MemoryDesc& to = candidate.product.weights;
-  const ElementType type = s.weights_type == ElementType::kBF16
-                               ? ElementType::kF32
-                               : s.weights_type;
+  const ElementType type =
+      s.weights_type == ElementType::kBF16 ? ElementType::kF32 : s.weights_type;
   if (candidate.method == Method::kConvolution) {
     const Dims dims = WeightDims(s);
     const MemoryDesc from(dims, ToDnnl(type),
@@ -243,14 +255,14 @@ absl::Status EmitProduct(const ProductShape& shape, const Candidate& candidate,
     auto s = std::make_shared<ProductShape>(shape);
     s->multipliers.clear();
     s->bias.clear();
-    program->AddKernel(
-        absl::StrCat(shape.node, " im2col"), {in, src},
-        [s, in, src, threads](const RunArgs& run) {
-          ParallelRows(threads, s->pixels(), [&](Rows rows) {
-            Im2col(*s, rows, run.at<std::byte>(in), run.at<std::byte>(src));
-          });
-          return absl::OkStatus();
-        });
+    program->AddKernel(absl::StrCat(shape.node, " im2col"), {in, src},
+                       [s, in, src, threads](const RunArgs& run) {
+                         ParallelRows(threads, s->pixels(), [&](Rows rows) {
+                           Im2col(*s, rows, run.at<std::byte>(in),
+                                  run.at<std::byte>(src));
+                         });
+                         return absl::OkStatus();
+                       });
   }
   std::vector<PrimitiveArg> args = {
       {DNNL_ARG_SRC, product.src, src, nullptr},

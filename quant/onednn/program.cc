@@ -93,8 +93,7 @@ BoundProgram::BoundProgram(const Program& program, std::byte* arena)
   }
 }
 
-RunArgs BoundProgram::Args(int64_t batch,
-                           absl::Span<const float* const> inputs,
+RunArgs BoundProgram::Args(int64_t batch, absl::Span<const float* const> inputs,
                            absl::Span<float* const> outputs) const {
   return {arena_, program_.offsets().data(), batch, inputs, outputs};
 }

@@ -65,8 +65,7 @@ absl::StatusOr<double> Tuner::Measure(const Program& program, BufferId source,
 
 absl::StatusOr<double> Tuner::ProductSeconds(const ProductShape& shape,
                                              const Candidate& candidate) {
-  const std::string key =
-      absl::StrCat(shape.Signature(), "|", candidate.name);
+  const std::string key = absl::StrCat(shape.Signature(), "|", candidate.name);
   const auto known = seconds_.find(key);
   if (known != seconds_.end()) return known->second;
   QS_RETURN_IF_ERROR(Grow(DescBytes(candidate.product.weights), &weights_));

@@ -58,19 +58,21 @@ struct Value {
 enum class OpKind {
   kQuantize,    // f32 -> u8
   kDequantize,  // u8 -> f32
-  kConv2d,      // [N,C,H,W] -> [N,K,H',W'], weights
-  kLinear,      // [N,...,C] -> [N,...,K], weights; acts on the last dimension
-  kAdd,         // two inputs of equal shape, or one [N,C,1,1] against [N,C,H,W]
-  kMul,         // the same
-  kMaxPool,     // [N,C,H,W]; padding counts as -infinity
-  kAvgPool,     // [N,C,H,W]
-  kReshape,     // row-major elements kept; dimension 0 stays the batch
-  kConcat,      // along attrs.axis >= 1
-  kSlice,       // per dimension start and step; dimension 0 untouched
-  kPad,         // constant padding; dimension 0 untouched
-  kClamp,       // elementwise, to [lo, hi]: ReLU, ReLU6, hardtanh
-  kUnary,       // any other elementwise function of one value
-  kIsland,      // run by LibTorch, FP32 in and out
+  // Both may have a second input of the output's shape, added before the clamp
+  // (made by quant/plan/passes only, from a product and the kAdd behind it).
+  kConv2d,   // [N,C,H,W] -> [N,K,H',W'], weights
+  kLinear,   // [N,...,C] -> [N,...,K], weights; acts on the last dimension
+  kAdd,      // two inputs of equal shape, or one [N,C,1,1] against [N,C,H,W]
+  kMul,      // the same
+  kMaxPool,  // [N,C,H,W]; padding counts as -infinity
+  kAvgPool,  // [N,C,H,W]
+  kReshape,  // row-major elements kept; dimension 0 stays the batch
+  kConcat,   // along attrs.axis >= 1
+  kSlice,    // per dimension start and step; dimension 0 untouched
+  kPad,      // constant padding; dimension 0 untouched
+  kClamp,    // elementwise, to [lo, hi]: ReLU, ReLU6, hardtanh
+  kUnary,    // any other elementwise function of one value
+  kIsland,   // run by LibTorch, FP32 in and out
 };
 
 // "Conv2d", "Linear", …

@@ -48,6 +48,12 @@ absl::Status RunIsland(const Island& island, const std::vector<Reals>& ins,
   return absl::OkStatus();
 }
 
+// The optional second input of a product.
+void AddSecondInput(const std::vector<Reals>& ins, Reals* out) {
+  if (ins.size() < 2) return;
+  for (size_t i = 0; i < out->data.size(); ++i) out->data[i] += ins[1].at(i);
+}
+
 // All kinds but quantized kUnary, whose table maps codes, not reals.
 absl::Status Compute(const Node& node, const std::vector<Reals>& ins,
                      std::vector<Reals>* outs) {
@@ -62,9 +68,11 @@ absl::Status Compute(const Node& node, const std::vector<Reals>& ins,
       return absl::OkStatus();
     case OpKind::kConv2d:
       reference::Conv2d(node, ins[0], out);
+      AddSecondInput(ins, out);
       return absl::OkStatus();
     case OpKind::kLinear:
       reference::Linear(node, ins[0], out);
+      AddSecondInput(ins, out);
       return absl::OkStatus();
     case OpKind::kAdd:
     case OpKind::kMul:

@@ -90,6 +90,17 @@ class Checker {
     if (!w.bias.empty() && w.bias.size() != k) return Wrong("has a wrong bias");
     // An 8-bit layer may write FP32 (the last one does); not the reverse.
     if (!u8 && out().quant) return Wrong("mixes 8-bit and FP32");
+    return CheckAddend();
+  }
+
+  // The optional second input of a product.
+  absl::Status CheckAddend() const {
+    if (node_.inputs.size() == 1) return absl::OkStatus();
+    if (node_.inputs.size() != 2 || in(1).shape != out().shape ||
+        in(1).quant.has_value() != out().quant.has_value() ||
+        in(1).quant.has_value() != in(0).quant.has_value()) {
+      return Wrong("has a second input that does not match its output");
+    }
     return absl::OkStatus();
   }
 

@@ -10,8 +10,9 @@ std::shared_ptr<const Tensor> RealWeights(const Weights& weights) {
   Tensor real(DType::kF32, weights.data->shape());
   const int64_t per_channel = real.elements() / real.shape()[0];
   for (int64_t i = 0; i < real.elements(); ++i) {
-    real.data<float>()[i] = static_cast<float>(weights.data->data<int8_t>()[i]) *
-                            weights.scales[i / per_channel];
+    real.data<float>()[i] =
+        static_cast<float>(weights.data->data<int8_t>()[i]) *
+        weights.scales[i / per_channel];
   }
   return std::make_shared<const Tensor>(std::move(real));
 }
@@ -33,8 +34,8 @@ Plan EmulateInFloat(Plan plan, const std::set<std::string>& names) {
       dequantize.kind = OpKind::kDequantize;
       dequantize.name = absl::StrCat(node.name, ".in", i);
       dequantize.inputs = {node.inputs[i]};
-      dequantize.outputs = {plan.AddValue(dequantize.name,
-                                          plan.value(node.inputs[i]).shape)};
+      dequantize.outputs = {
+          plan.AddValue(dequantize.name, plan.value(node.inputs[i]).shape)};
       node.inputs[i] = dequantize.outputs[0];
       nodes.push_back(std::move(dequantize));
     }

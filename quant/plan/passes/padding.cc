@@ -5,15 +5,30 @@
 
 namespace quantserve {
 
-bool HeldSigned(const Plan& plan, ValueId id) {
-  const auto& quant = plan.value(id).quant;
-  if (!quant || quant->zero_point != 128) return false;
-  for (const Node& node : plan.nodes) {
-    const bool product =
-        node.kind == OpKind::kConv2d || node.kind == OpKind::kLinear;
-    if (product && node.inputs[0] == id) return false;
+namespace {
+
+bool MovesBytes(OpKind kind) {
+  return kind == OpKind::kPad || kind == OpKind::kReshape ||
+         kind == OpKind::kSlice || kind == OpKind::kMaxPool ||
+         kind == OpKind::kConcat;
+}
+
+}  // namespace
+
+std::vector<bool> HeldSigned(const Plan& plan) {
+  std::vector<bool> held(plan.values.size());
+  for (size_t i = 0; i < held.size(); ++i) {
+    held[i] = plan.values[i].quant && plan.values[i].quant->zero_point == 128;
   }
-  return true;
+  // Backwards: a value's readers are settled before the value.
+  for (auto node = plan.nodes.rbegin(); node != plan.nodes.rend(); ++node) {
+    if (node->kind == OpKind::kConv2d || node->kind == OpKind::kLinear) {
+      held[node->inputs[0]] = false;
+    } else if (MovesBytes(node->kind) && !held[node->outputs[0]]) {
+      for (ValueId id : node->inputs) held[id] = false;
+    }
+  }
+  return held;
 }
 
 Plan MakePaddingExplicit(Plan plan) {

@@ -1,11 +1,13 @@
-// Plan-to-plan rewrites that make a plan cheaper to run. Each takes a valid plan
-// and returns a valid plan with the same inputs and outputs. "Exact" means that
-// every remaining value is the same, bit for bit; the others say what changes.
-// Weights that do not change are shared with the plan given. Thread-safe.
+// Plan-to-plan rewrites that make a plan cheaper to run. Each takes a valid
+// plan and returns a valid plan with the same inputs and outputs. "Exact" means
+// that every remaining value is the same, bit for bit; the others say what
+// changes. Weights that do not change are shared with the plan given.
+// Thread-safe.
 #pragma once
 
 #include <set>
 #include <string>
+#include <vector>
 
 #include "quant/plan/plan.h"
 
@@ -34,11 +36,9 @@ Plan MakePaddingExplicit(Plan plan);
 // sums, so at most by a step.
 Plan EmulateInFloat(Plan plan, const std::set<std::string>& nodes);
 
-// Nodes whose outputs nobody reads are removed. Exact.
-Plan RemoveDeadNodes(Plan plan);
-
-// Whether an engine should hold this 8-bit value as s8: zero point 128, and no
-// product reads it as its first input (oneDNN is faster on u8 there).
-bool HeldSigned(const Plan& plan, ValueId id);
+// For each value, whether an engine should hold it as s8: an 8-bit value with
+// zero point 128 that no product reads as its first input, not even through
+// nodes that only move bytes (oneDNN is faster on u8 there).
+std::vector<bool> HeldSigned(const Plan& plan);
 
 }  // namespace quantserve

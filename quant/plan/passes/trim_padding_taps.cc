@@ -42,7 +42,6 @@ Kept Trim(const Axis& a) {
     ++kept.first;
     --kept.count;
     kept.before -= a.dilation;
-    kept.after = PaddingAfter(a, kept.count, kept.before);
   }
   while (kept.count > 1 && !MeetsInput(a, kept.first + kept.count - 1)) {
     const int64_t after = PaddingAfter(a, kept.count - 1, kept.before);
@@ -50,6 +49,9 @@ Kept Trim(const Axis& a) {
     --kept.count;
     kept.after = after;
   }
+  // With a stride, the last padding may be out of every window's reach.
+  const int64_t after = PaddingAfter(a, kept.count, kept.before);
+  if (after >= 0) kept.after = after;
   return kept;
 }
 
@@ -62,9 +64,11 @@ std::shared_ptr<const Tensor> Cut(const Tensor& weights, const Kept& rows,
   auto* dst = cut.data<std::byte>();
   for (int64_t kc = 0; kc < from[0] * from[1]; ++kc) {
     for (int64_t r = 0; r < rows.count; ++r) {
-      std::memcpy(dst, src + ((kc * from[2] + rows.first + r) * from[3] +
-                              columns.first) * element,
-                  columns.count * element);
+      std::memcpy(
+          dst,
+          src + ((kc * from[2] + rows.first + r) * from[3] + columns.first) *
+                    element,
+          columns.count * element);
       dst += columns.count * element;
     }
   }
@@ -82,9 +86,9 @@ Plan TrimPaddingTaps(Plan plan) {
     const Shape& w = node.weights.data->shape();
     Kept kept[2];
     for (int d = 0; d < 2; ++d) {
-      kept[d] = Trim({in[2 + d], out[2 + d], w[2 + d], attrs.stride[d],
-                      attrs.dilation[d], attrs.padding[d],
-                      attrs.padding[2 + d]});
+      kept[d] =
+          Trim({in[2 + d], out[2 + d], w[2 + d], attrs.stride[d],
+                attrs.dilation[d], attrs.padding[d], attrs.padding[2 + d]});
       // A window of one tap has no dilation to speak of.
       if (kept[d].count == 1) attrs.dilation[d] = 1;
       attrs.padding[d] = kept[d].before;

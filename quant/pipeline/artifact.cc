@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "quant/base/cpu.h"
+#include "quant/base/status_macros.h"
 
 namespace quantserve {
 namespace {
@@ -70,6 +71,25 @@ absl::StatusOr<Artifact> ParseArtifact(const std::string& text) {
     return absl::InvalidArgumentError(
         absl::StrCat("quantserve.json is malformed: ", error.what()));
   }
+}
+
+absl::StatusOr<Plan> RebuildQuantizedPlan(const Plan& float_plan,
+                                          const std::string& model_sha256,
+                                          const std::string& text) {
+  if (text.empty()) {
+    return absl::FailedPreconditionError(
+        "the INT8 file was not written by quantize_model");
+  }
+  QS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(text));
+  if (artifact.model_sha256 != model_sha256) {
+    return absl::FailedPreconditionError(
+        "the INT8 file was made from another model");
+  }
+  QuantizePlanOptions options;
+  options.weight_bits = artifact.weight_bits;
+  QS_ASSIGN_OR_RETURN(QuantizedPlan quantized,
+                      QuantizePlan(float_plan, artifact.ranges, options));
+  return std::move(quantized.plan);
 }
 
 absl::StatusOr<int64_t> FileBytes(const std::string& path) {

@@ -28,6 +28,13 @@ std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
 // INVALID_ARGUMENT if `json` is not what ArtifactJson writes.
 absl::StatusOr<Artifact> ParseArtifact(const std::string& json);
 
+// The quantized plan that the artifact's file runs, made again from the float
+// plan of the model it came from. FAILED_PRECONDITION if that was another model
+// (by SHA-256) or `json` is empty.
+absl::StatusOr<Plan> RebuildQuantizedPlan(const Plan& float_plan,
+                                          const std::string& model_sha256,
+                                          const std::string& json);
+
 // NOT_FOUND if there is no such file.
 absl::StatusOr<int64_t> FileBytes(const std::string& path);
 

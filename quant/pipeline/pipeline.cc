@@ -4,11 +4,14 @@
 #include <random>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "quant/base/cpu.h"
 #include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
+#include "quant/onednn/onednn_engine.h"
 #include "quant/pipeline/artifact.h"
+#include "quant/pipeline/engine_cache.h"
 #include "quant/pipeline/select_engine.h"
 #include "quant/plan/quantize_plan.h"
 #include "quant/torch/calibrate.h"
@@ -54,14 +57,22 @@ class PhaseClock {
   absl::Time start_;
 };
 
+// Noise for the comparison of engines where there is no shard.
+std::vector<float> Noise(int64_t elements) {
+  std::vector<float> noise(static_cast<size_t>(elements));
+  std::mt19937 random(1);  // NOLINT: the same numbers on every start
+  std::normal_distribution<float> normal;
+  for (float& x : noise) x = normal(random);
+  return noise;
+}
+
 class Pipeline : public ModelPipeline {
  public:
-  Pipeline(ModelOptions options, ModelInfo info,
-           std::unique_ptr<TorchModel> model, Plan plan)
+  Pipeline(ModelOptions options, ModelInfo info, Plan plan)
       : options_(std::move(options)),
         info_(std::move(info)),
-        model_(std::move(model)),
-        plan_(std::move(plan)) {}
+        plan_(std::move(plan)),
+        cache_(options_.cache_dir) {}
 
   const ModelInfo& info() const override { return info_; }
   const ModelOptions& options() const override { return options_; }
@@ -69,22 +80,36 @@ class Pipeline : public ModelPipeline {
   absl::StatusOr<CompiledVariant> CompileFloat(
       const JobControl& control) const override {
     QS_RETURN_IF_ERROR(control.Report("compile", 0, 1));
-    SelectionOptions selection;
-    selection.min_sqnr_db = kFloatSqnrDb;
-    selection.probe_samples = kProbeSamples;
-    selection.probe.resize(kProbeSamples * info_.inputs[0].elements());
-    std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (float& x : selection.probe) x = normal(random);
-    std::vector<EngineCandidate> candidates = {
-        {"torchscript",
-         [this] {
-           return model_->Compile(ScriptExecution::kOptimized, plan_, "fp32",
-                                  options_.engine);
-         }},
+    const auto script = [this](std::vector<int64_t> ladder)
+        -> absl::StatusOr<std::unique_ptr<Engine>> {
+      // Loaded for this only: its weights would double the plan's.
+      QS_ASSIGN_OR_RETURN(const auto model,
+                          TorchModel::Load(options_.path, options_.max_bytes));
+      EngineOptions engine = options_.engine;
+      engine.ladder = std::move(ladder);
+      return model->Compile(ScriptExecution::kOptimized, plan_, "fp32", engine);
     };
-    QS_ASSIGN_OR_RETURN(CompiledVariant variant,
-                        SelectEngine(candidates, selection));
+    QS_ASSIGN_OR_RETURN(
+        CompiledVariant variant,
+        Select({"torchscript", [&] { return script(options_.engine.ladder); },
+                [&] { return script({1}); }},
+               OneDnn(plan_, "fp32"), Probe(kFloatSqnrDb)));
+    variant.size_bytes = plan_.WeightBytes();
+    QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
+    return variant;
+  }
+
+  absl::StatusOr<CompiledVariant> CompileBf16(
+      const JobControl& control) const override {
+    if (options_.engine_choice == EngineChoice::kTorchScript) {
+      return absl::FailedPreconditionError(
+          "bf16 needs the engine onednn, torchscript is asked for");
+    }
+    QS_RETURN_IF_ERROR(control.Report("compile", 0, 1));
+    // Against itself: what BF16 costs in accuracy is for the evaluation to say.
+    QS_ASSIGN_OR_RETURN(
+        CompiledVariant variant,
+        SelectEngine({OneDnn(plan_, "bf16")}, Probe(kFloatSqnrDb)));
     variant.size_bytes = plan_.WeightBytes();
     QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
     return variant;
@@ -139,15 +164,61 @@ class Pipeline : public ModelPipeline {
     selection.probe.resize(selection.probe_samples * shard.sample_elements());
     shard.Copy(0, selection.probe_samples, options_.preprocessing,
                absl::MakeSpan(selection.probe));
-    std::vector<EngineCandidate> candidates = {
-        {"torchscript",
-         [&] { return CompileTorchScript(plan, options_.engine); }},
-    };
-    QS_ASSIGN_OR_RETURN(CompiledVariant variant,
-                        SelectEngine(candidates, selection));
+    EngineOptions one = options_.engine;
+    one.ladder = {1};
+    QS_ASSIGN_OR_RETURN(
+        CompiledVariant variant,
+        Select({"torchscript",
+                [&] { return CompileTorchScript(plan, options_.engine); },
+                [&] { return CompileTorchScript(plan, one); }},
+               OneDnn(plan, "int8"), selection));
     variant.precision = "int8";
     variant.size_bytes = plan.WeightBytes();
     return variant;
+  }
+
+  // `plan` must outlive the candidate.
+  EngineCandidate OneDnn(const Plan& plan, const std::string& precision) const {
+    return {
+        "onednn",
+        [this, &plan, precision]() -> absl::StatusOr<std::unique_ptr<Engine>> {
+          const std::string key =
+              absl::StrCat(info_.sha256, "-", precision, "-",
+                           absl::StrJoin(options_.engine.ladder, "."), "-",
+                           options_.engine.threads, ".json");
+          OneDnnOptions options;
+          options.bf16 = precision == "bf16";
+          options.choices_json = cache_.Load(key);
+          QS_ASSIGN_OR_RETURN(auto engine,
+                              CompileOneDnn(plan, options_.engine, options));
+          if (engine->choices_json() != options.choices_json) {
+            cache_.Store(key, engine->choices_json());
+          }
+          return engine;
+        },
+        nullptr};
+  }
+
+  absl::StatusOr<CompiledVariant> Select(
+      EngineCandidate script, EngineCandidate onednn,
+      const SelectionOptions& options) const {
+    switch (options_.engine_choice) {
+      case EngineChoice::kTorchScript:
+        return SelectEngine({std::move(script)}, options);
+      case EngineChoice::kOneDnn:
+        return SelectEngine({std::move(onednn)}, options);
+      case EngineChoice::kAuto:
+        break;
+    }
+    return SelectEngine({std::move(script), std::move(onednn)}, options);
+  }
+
+  SelectionOptions Probe(double min_sqnr_db) const {
+    SelectionOptions selection;
+    selection.min_sqnr_db = min_sqnr_db;
+    selection.probe_samples = kProbeSamples;
+    selection.probe = Noise(kProbeSamples * info_.inputs[0].elements());
+    return selection;
   }
 
   static void FillReport(const QuantizeOptions& options, const Shard& shard,
@@ -171,8 +242,8 @@ class Pipeline : public ModelPipeline {
 
   const ModelOptions options_;
   const ModelInfo info_;
-  const std::unique_ptr<TorchModel> model_;
   const Plan plan_;
+  const EngineCache cache_;
 };
 
 }  // namespace
@@ -195,8 +266,7 @@ absl::StatusOr<std::unique_ptr<ModelPipeline>> OpenModel(
   info.inputs = Specs(*plan, plan->inputs);
   info.outputs = Specs(*plan, plan->outputs);
   info.macs = plan->Macs();
-  return std::make_unique<Pipeline>(options, std::move(info), std::move(model),
-                                    *std::move(plan));
+  return std::make_unique<Pipeline>(options, std::move(info), *std::move(plan));
 }
 
 void ConfigureThread(int threads) { SetTorchThreads(threads); }

@@ -35,6 +35,10 @@ struct ModelOptions {
   Preprocessing preprocessing;
   EngineOptions engine;  // batch ladder and threads
   EngineChoice engine_choice = EngineChoice::kAuto;
+  // Where measurements that a restart can use again are kept: which oneDNN
+  // kernel is fastest for each layer here. Empty: nowhere. A directory that
+  // cannot be written costs the measurements, nothing else.
+  std::string cache_dir;
   // A larger file is refused before it is read.
   int64_t max_bytes = int64_t{4} << 30;
 
@@ -58,7 +62,7 @@ struct EngineTiming {
 
 // One servable form of a model.
 struct CompiledVariant {
-  std::string precision;  // "fp32", "int8"
+  std::string precision;  // "fp32", "bf16", "int8"
   std::shared_ptr<const Engine> engine;
   int64_t size_bytes = 0;  // of the model in this precision, as stored
   std::vector<EngineTiming> timings;
@@ -107,6 +111,11 @@ class ModelPipeline {
   virtual const ModelOptions& options() const = 0;
 
   virtual absl::StatusOr<CompiledVariant> CompileFloat(
+      const JobControl& control) const = 0;
+
+  // FP32 with products in BF16. FAILED_PRECONDITION where the processor has no
+  // BF16 or the engine choice excludes oneDNN.
+  virtual absl::StatusOr<CompiledVariant> CompileBf16(
       const JobControl& control) const = 0;
 
   // INVALID_ARGUMENT if the shard's samples are not the model's; CANCELLED.

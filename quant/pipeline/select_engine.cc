@@ -13,6 +13,7 @@ namespace quantserve {
 namespace {
 
 struct Trial {
+  const EngineCandidate* candidate = nullptr;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<ExecutionContext> context;
   std::vector<std::vector<float>> outputs;  // of all probe samples
@@ -44,7 +45,10 @@ absl::Status RunProbe(const SelectionOptions& options, Trial* trial) {
 absl::StatusOr<Trial> Try(const EngineCandidate& candidate,
                           const SelectionOptions& options) {
   Trial trial;
-  QS_ASSIGN_OR_RETURN(trial.engine, candidate.compile());
+  trial.candidate = &candidate;
+  QS_ASSIGN_OR_RETURN(trial.engine, candidate.compile_probe
+                                        ? candidate.compile_probe()
+                                        : candidate.compile());
   QS_ASSIGN_OR_RETURN(trial.context, trial.engine->NewContext());
   QS_RETURN_IF_ERROR(RunProbe(options, &trial));  // warms up
   trial.times.clear();
@@ -117,8 +121,14 @@ absl::StatusOr<CompiledVariant> SelectEngine(
   for (size_t i = 0; i < trials.size(); ++i) {
     if (i != best) variant.timings[timing_of[i]].rejected = "slower";
   }
-  trials[best].context.reset();
-  variant.engine = std::move(trials[best].engine);
+  const EngineCandidate& winner = *trials[best].candidate;
+  if (winner.compile_probe) {
+    trials.clear();
+    QS_ASSIGN_OR_RETURN(variant.engine, winner.compile());
+  } else {
+    trials[best].context.reset();
+    variant.engine = std::move(trials[best].engine);
+  }
   variant.precision = variant.engine->info().precision;
   return variant;
 }

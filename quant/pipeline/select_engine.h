@@ -13,6 +13,9 @@ namespace quantserve {
 struct EngineCandidate {
   std::string engine;
   std::function<absl::StatusOr<std::unique_ptr<Engine>>()> compile;
+  // Where compiling for the whole batch ladder is wasteful for one that may
+  // lose: the same, for batch 1 only. Empty: `compile` does for both.
+  std::function<absl::StatusOr<std::unique_ptr<Engine>>()> compile_probe;
 };
 
 struct SelectionOptions {

@@ -9,8 +9,11 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
 #include "quant/eval/evaluate.h"
+#include "quant/onednn/onednn_engine.h"
+#include "quant/pipeline/artifact.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/tools/tool.h"
 #include "quant/torch/torch.h"
@@ -51,6 +54,9 @@ first row. Rows:
   FP32 CUDA           LibTorch on the first GPU, transfers included
   INT8 CPU            LibTorch's quantized operators, one by one
   INT8 JIT CPU        the INT8 file as torch.jit.load's users run it
+  FP32 CPU oneDNN     the plan compiled onto oneDNN, as the server runs it
+  BF16 CPU oneDNN     the same with products in BF16, where the CPU has it
+  INT8 CPU oneDNN     the INT8 plan compiled onto oneDNN
 
 Exit codes: 0 measured, 1 failed, 2 bad flags.
 )";
@@ -168,6 +174,14 @@ void PrintJson(const std::vector<Row>& rows,
   std::printf("%s\n", out.dump(2).c_str());
 }
 
+absl::StatusOr<std::unique_ptr<Engine>> OneDnn(const Plan& plan,
+                                               const EngineOptions& options,
+                                               bool bf16) {
+  OneDnnOptions onednn;
+  onednn.bf16 = bf16;
+  return CompileOneDnn(plan, options, onednn);
+}
+
 absl::Status Run() {
   const int threads = absl::GetFlag(FLAGS_threads);
   QS_ASSIGN_OR_RETURN(Shard shard,
@@ -202,9 +216,9 @@ absl::Status Run() {
 
   const std::string int8_path = absl::GetFlag(FLAGS_int8_path);
   std::optional<Comparison> comparison;
+  std::unique_ptr<TorchModel> int8;
   if (!int8_path.empty()) {
-    QS_ASSIGN_OR_RETURN(const auto int8,
-                        TorchModel::Load(int8_path, options.max_bytes));
+    QS_ASSIGN_OR_RETURN(int8, TorchModel::Load(int8_path, options.max_bytes));
     QS_RETURN_IF_ERROR(evaluator.Add(
         "INT8 CPU", compile(*int8, ScriptExecution::kOperators, "int8")));
     QS_RETURN_IF_ERROR(evaluator.Add(
@@ -212,6 +226,20 @@ absl::Status Run() {
     QS_ASSIGN_OR_RETURN(comparison,
                         Compare(*evaluator.Find("FP32 CPU")->evaluation,
                                 *evaluator.Find("INT8 JIT CPU")->evaluation));
+  }
+  QS_RETURN_IF_ERROR(
+      evaluator.Add("FP32 CPU oneDNN", OneDnn(plan, options.engine, false)));
+  QS_RETURN_IF_ERROR(
+      evaluator.Add("BF16 CPU oneDNN", OneDnn(plan, options.engine, true)));
+  if (int8 != nullptr) {
+    QS_ASSIGN_OR_RETURN(const std::string sha256, Sha256File(options.path));
+    absl::StatusOr<Plan> quantized =
+        RebuildQuantizedPlan(plan, sha256, int8->ExtraFile(kArtifactFile));
+    QS_RETURN_IF_ERROR(evaluator.Add(
+        "INT8 CPU oneDNN",
+        quantized.ok()
+            ? OneDnn(*quantized, options.engine, false)
+            : absl::StatusOr<std::unique_ptr<Engine>>(quantized.status())));
   }
   evaluator.Finish();
   if (absl::GetFlag(FLAGS_format) == "json") {

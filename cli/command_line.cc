@@ -145,7 +145,9 @@ std::string UsagePage(const CommandLine& line) {
       if (flag == nullptr) continue;
       const std::string value = flag->DefaultValue();
       absl::StrAppend(&page, "  --", name);
-      if (!value.empty() && !flag->IsOfType<bool>()) {
+      // Where the default is no value but a rule, the help text tells it.
+      const bool told = absl::StrContains(flag->Help(), "efault:");
+      if (!value.empty() && !told && !flag->IsOfType<bool>()) {
         absl::StrAppend(&page, " (default ", value, ")");
       }
       absl::StrAppend(&page, "\n");

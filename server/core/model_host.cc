@@ -48,6 +48,7 @@ ModelHost::ModelHost(const ServerOptions& options, Deps deps)
       shards_(std::move(deps.shards)),
       class_names_(std::move(deps.class_names)),
       metrics_(deps.metrics),
+      on_run_(std::move(deps.on_run)),
       pool_(PoolOptions(options, deps)),
       quantizer_({pipeline_.get(), shards_.get(), &registry_, metrics_,
                   std::move(deps.int8_self_test), options.serving.workers,

@@ -40,6 +40,8 @@ class ModelHost {
     std::function<absl::Status()> int8_self_test;
     // Sees the progress of every job; may be empty.
     std::function<void(const std::string& job, const Progress&)> observer;
+    // Sees every finished quantization; may be empty.
+    std::function<void(const QuantizationRun&)> on_run;
   };
 
   // `options` are valid, and options.serving.workers is not 0.
@@ -98,6 +100,7 @@ class ModelHost {
   const std::unique_ptr<ShardStore> shards_;
   const std::vector<std::string> class_names_;
   Metrics* const metrics_;
+  const std::function<void(const QuantizationRun&)> on_run_;
   VariantRegistry registry_;
   WorkerPool pool_;
   Quantizer quantizer_;

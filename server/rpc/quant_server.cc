@@ -31,14 +31,29 @@ void LogVariants(const ModelHost& host) {
                      ? fmt::format("accuracy {:.4f} on {} samples",
                                    *evaluation.accuracy, evaluation.samples)
                      : "accuracy unknown");
+    for (const EngineTiming& timing : variant->compiled.timings) {
+      spdlog::info("{} on {}: {}, {}", variant->name(), timing.engine,
+                   absl::FormatDuration(timing.latency),
+                   timing.rejected.empty() ? "chosen" : timing.rejected);
+    }
     for (const std::string& note : variant->engine().info().notes) {
       spdlog::info("{}: {}", variant->name(), note);
     }
-    if (variant->scores.gate.has_value()) {
-      spdlog::info("{}: gate passed: {}", variant->name(),
-                   variant->scores.gate->reason);
-    }
   }
+}
+
+void LogRun(const QuantizationRun& run) {
+  const std::string took =
+      absl::FormatDuration(absl::Trunc(run.duration, absl::Milliseconds(1)));
+  if (!run.status.ok()) {
+    spdlog::warn("quantization on {} failed after {}, nothing changed: {}",
+                 run.spec.shard, took, run.status.ToString());
+    return;
+  }
+  spdlog::info(
+      "quantization on {}, {} in {}: {}", run.spec.shard,
+      run.published ? fmt::format("generation {}", run.generation) : "dry run",
+      took, run.gate->reason);
 }
 
 }  // namespace

@@ -1,0 +1,173 @@
+// The small parts of the core: options, hold-out, life cycle, shards.
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/core/held_out.h"
+#include "server/core/lifecycle.h"
+#include "server/core/server_options.h"
+#include "server/core/shard_store.h"
+#include "tests/testing/fake_model.h"
+
+namespace quantserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+ServerOptions GoodOptions() {
+  ServerOptions options;
+  options.model.path = "m.pt";
+  options.model.name = "m";
+  options.model.sample_shape = {3, 32, 32};
+  options.quantization.shards = {{"a", "a.bin"}, {"b", "b.bin"}};
+  options.quantization.calibration_shard = "a";
+  return options;
+}
+
+TEST(ServerOptionsTest, TheDefaultsWithAModelAreValid) {
+  EXPECT_TRUE(GoodOptions().Validate().ok()) << GoodOptions().Validate();
+}
+
+TEST(ServerOptionsTest, EachBadSettingIsNamed) {
+  struct Case {
+    std::function<void(ServerOptions*)> change;
+    const char* names;
+  };
+  const Case cases[] = {
+      {[](ServerOptions* o) { o->model.path = ""; }, "no model"},
+      {[](ServerOptions* o) { o->model.name = "a/b"; }, "model_name \"a/b\""},
+      {[](ServerOptions* o) {
+         o->model.sample_shape = {3, 0};
+       },
+       "sample_shape is [3,0]"},
+      {[](ServerOptions* o) {
+         o->model.sample_shape = {int64_t{1} << 40, int64_t{1} << 40};
+       },
+       "too many elements"},
+      {[](ServerOptions* o) {
+         o->model.preprocessing.mean = {1, 2};
+       },
+       "mean"},
+      {[](ServerOptions* o) { o->model.preprocessing.std = {0}; }, "std has"},
+      {[](ServerOptions* o) {
+         o->model.sample_shape = {};
+         o->quantization.calibration_shard = "";
+       },
+       "--sample_shape"},
+      {[](ServerOptions* o) { o->quantization.shards[0].name = "../x"; },
+       "shard name \"../x\""},
+      {[](ServerOptions* o) { o->quantization.shards[1].name = "a"; },
+       "\"a\" is given twice"},
+      {[](ServerOptions* o) { o->quantization.shards[1].path = ""; },
+       "\"b\" has no path"},
+      {[](ServerOptions* o) { o->quantization.test_shard = "c"; },
+       "no shard is named \"c\""},
+      {[](ServerOptions* o) { o->quantization.samples = 0; }, "samples is 0"},
+      {[](ServerOptions* o) { o->quantization.gate.max_accuracy_drop = 2; },
+       "accuracy"},
+      {[](ServerOptions* o) { o->serving.workers = -1; }, "workers is -1"},
+      {[](ServerOptions* o) { o->serving.queue_capacity = 0; }, "queue is 0"},
+      {[](ServerOptions* o) { o->serving.max_batch = 0; }, "max_batch is 0"},
+      {[](ServerOptions* o) { o->network.port = 65536; }, "port is 65536"},
+      {[](ServerOptions* o) { o->network.metrics_port = -1; },
+       "metrics_port is -1"},
+      {[](ServerOptions* o) { o->network.address = ""; }, "address"},
+      {[](ServerOptions* o) { o->network.max_message_bytes = 10; },
+       "max_message_bytes is 10"},
+      {[](ServerOptions* o) { o->network.drain = -absl::Seconds(1); },
+       "drain_seconds is -1"},
+  };
+  for (const Case& c : cases) {
+    ServerOptions options = GoodOptions();
+    c.change(&options);
+    const absl::Status status = options.Validate();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << c.names;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(c.names));
+  }
+}
+
+TEST(ServerOptionsTest, TheLadderEndsAtTheLargestBatch) {
+  EXPECT_THAT(BatchLadder(1), ElementsAre(1));
+  EXPECT_THAT(BatchLadder(8), ElementsAre(1, 2, 4, 8));
+  EXPECT_THAT(BatchLadder(12), ElementsAre(1, 2, 4, 8, 12));
+}
+
+TEST(HeldOutTest, TakesWhatTheCalibrationLeaves) {
+  const HeldOut split = SplitForHoldOut(1000, 512);
+  EXPECT_EQ(split.calibrate, 512);
+  EXPECT_EQ(split.first, 512);
+  EXPECT_EQ(split.held_out, 488);
+}
+
+TEST(HeldOutTest, NeverOverlapsTheCalibrationWhereThereAreTwoSamples) {
+  for (int64_t size : {2, 3, 7, 100, 512, 5000}) {
+    for (int64_t wanted : {1, 2, 100, 512, 100000}) {
+      const HeldOut split = SplitForHoldOut(size, wanted);
+      EXPECT_GE(split.calibrate, 1) << size << " " << wanted;
+      EXPECT_LE(split.calibrate, wanted);
+      EXPECT_GE(split.held_out, 1);
+      EXPECT_LE(split.held_out, 512);
+      EXPECT_GE(split.first, split.calibrate);
+      EXPECT_LE(split.first + split.held_out, size);
+    }
+  }
+}
+
+TEST(HeldOutTest, ASingleSampleServesForBoth) {
+  const HeldOut split = SplitForHoldOut(1, 512);
+  EXPECT_EQ(split.calibrate, 1);
+  EXPECT_EQ(split.first, 0);
+  EXPECT_EQ(split.held_out, 1);
+}
+
+TEST(LifecycleTest, DrainingRefusesCallsAndIsTheEnd) {
+  Lifecycle lifecycle;
+  EXPECT_TRUE(lifecycle.Enter().ok());
+  EXPECT_FALSE(lifecycle.ready());
+  EXPECT_TRUE(lifecycle.BecomeReady());
+  EXPECT_TRUE(lifecycle.ready());
+  lifecycle.BecomeDraining();
+  EXPECT_EQ(lifecycle.Enter().code(), absl::StatusCode::kUnavailable);
+  EXPECT_FALSE(lifecycle.BecomeReady());
+  EXPECT_FALSE(lifecycle.AwaitIdle(absl::Milliseconds(1)));
+  std::thread leaver([&lifecycle] { lifecycle.Leave(); });
+  EXPECT_TRUE(lifecycle.AwaitIdle(absl::Minutes(1)));
+  leaver.join();
+}
+
+TEST(ShardStoreTest, KnowsShardsByNameOnly) {
+  const std::string path = testing::WriteFakeShard(4, "store.npy");
+  ShardStore store({{"mine", path}});
+  EXPECT_TRUE(store.Load("mine").ok());
+  for (const std::string& name : {path, std::string("/etc/passwd"),
+                                  std::string("../mine"), std::string("")}) {
+    const auto shard = store.Load(name);
+    EXPECT_EQ(shard.status().code(), absl::StatusCode::kNotFound) << name;
+    EXPECT_THAT(std::string(shard.status().message()),
+                HasSubstr("there are: mine"));
+  }
+}
+
+TEST(ShardStoreTest, APinnedShardIsReadOnce) {
+  ShardStore store({{"mine", testing::WriteFakeShard(4, "pinned.npy")}});
+  const auto pinned = store.Pin("mine");
+  ASSERT_TRUE(pinned.ok()) << pinned.status();
+  EXPECT_EQ(*store.Load("mine"), *pinned);
+}
+
+TEST(ShardStoreTest, ChecksTheSampleShape) {
+  ShardStore store({{"mine", testing::WriteFakeShard(4, "shape.npy")}});
+  ReadShardOptions expected;
+  expected.sample_shape = {3, 32, 32};
+  store.Expect(expected);
+  const auto shard = store.Load("mine");
+  EXPECT_EQ(shard.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(shard.status().message()), HasSubstr("[3,32,32]"));
+}
+
+}  // namespace
+}  // namespace quantserve

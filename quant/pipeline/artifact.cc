@@ -33,7 +33,8 @@ std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
   json by_name = json::object();
   for (const auto& [name, range] : ranges) {
     by_name[name] = {{"affine", ToJson(range.affine)},
-                     {"symmetric", ToJson(range.symmetric)}};
+                     {"symmetric", ToJson(range.symmetric)},
+                     {"channel_mean", range.channel_mean}};
   }
   return json{{"format", kFormat},
               {"model", {{"path", model.path}, {"sha256", model.sha256}}},
@@ -60,8 +61,9 @@ absl::StatusOr<Artifact> ParseArtifact(const std::string& text) {
     artifact.model_sha256 = object.at("model").at("sha256").get<std::string>();
     artifact.weight_bits = object.at("weight_bits").get<int>();
     for (const auto& [name, range] : object.at("ranges").items()) {
-      artifact.ranges[name] = {ToRange(range.at("affine")),
-                               ToRange(range.at("symmetric"))};
+      artifact.ranges[name] = {
+          ToRange(range.at("affine")), ToRange(range.at("symmetric")),
+          range.at("channel_mean").get<std::vector<float>>()};
     }
     if (artifact.weight_bits != 7 && artifact.weight_bits != 8) {
       return absl::InvalidArgumentError("quantserve.json has bad weight_bits");

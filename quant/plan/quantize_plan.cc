@@ -60,9 +60,9 @@ std::vector<NodeOutcome> DecideNodes(const Plan& plan) {
 // Builds the quantized plan node by node.
 class Rewriter {
  public:
-  Rewriter(const Plan& plan, const Grids& grids,
+  Rewriter(const Plan& plan, const Grids& grids, const RangeMap& ranges,
            const QuantizePlanOptions& options)
-      : plan_(plan), grids_(grids), options_(options) {
+      : plan_(plan), grids_(grids), ranges_(ranges), options_(options) {
     for (ValueId id : plan.inputs) {
       const ValueId copy =
           out_.AddValue(plan.value(id).name, plan.value(id).shape);
@@ -84,6 +84,12 @@ class Rewriter {
     }
     if (quantized && copy.weights.data) {
       copy.weights = QuantizeWeights(node.weights, options_.weight_bits);
+      const auto* conv = std::get_if<Conv2dAttrs>(&node.attrs);
+      const auto range = ranges_.find(plan_.value(node.inputs[0]).name);
+      if (range != ranges_.end()) {
+        CorrectBias(node.weights, conv ? conv->groups : 1,
+                    range->second.channel_mean, &copy.weights);
+      }
     }
     if (quantized && node.kind == OpKind::kUnary) {
       QS_RETURN_IF_ERROR(FillTable(&copy));
@@ -149,6 +155,7 @@ class Rewriter {
 
   const Plan& plan_;
   const Grids& grids_;
+  const RangeMap& ranges_;
   const QuantizePlanOptions& options_;
   Plan out_;
   std::map<ValueId, ValueId> f32_, u8_;  // from the float plan to out_
@@ -201,6 +208,31 @@ Weights QuantizeWeights(const Weights& weights, int bits) {
   return result;
 }
 
+void CorrectBias(const Weights& weights, int64_t groups,
+                 const std::vector<float>& channel_mean, Weights* quantized) {
+  const Shape& shape = weights.data->shape();
+  const int64_t outputs = shape[0];
+  const int64_t inputs = shape[1];  // of one group
+  const int64_t taps = weights.data->elements() / (outputs * inputs);
+  if (static_cast<int64_t>(channel_mean.size()) != inputs * groups) return;
+  quantized->bias.resize(outputs, 0.0f);
+  const float* w = weights.data->data<float>();
+  const int8_t* q = quantized->data->data<int8_t>();
+  for (int64_t c = 0; c < outputs; ++c) {
+    const int64_t group = c / (outputs / groups);
+    double shift = 0;
+    for (int64_t i = 0; i < inputs; ++i) {
+      double error = 0;
+      for (int64_t t = 0; t < taps; ++t) {
+        const int64_t at = (c * inputs + i) * taps + t;
+        error += double{quantized->scales[c]} * q[at] - w[at];
+      }
+      shift += error * channel_mean[group * inputs + i];
+    }
+    quantized->bias[c] = static_cast<float>(quantized->bias[c] - shift);
+  }
+}
+
 absl::StatusOr<QuantizedPlan> QuantizePlan(const Plan& plan,
                                            const RangeMap& ranges,
                                            const QuantizePlanOptions& options) {
@@ -212,7 +244,7 @@ absl::StatusOr<QuantizedPlan> QuantizePlan(const Plan& plan,
   }
   QS_ASSIGN_OR_RETURN(Grids grids,
                       ChooseGrids(plan, quantized, ranges, options));
-  Rewriter rewriter(plan, grids, options);
+  Rewriter rewriter(plan, grids, ranges, options);
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
     QS_RETURN_IF_ERROR(rewriter.Add(plan.nodes[i], quantized[i]));
   }

@@ -11,10 +11,15 @@
 
 namespace quantserve {
 
-// The interval of one value in both forms; quantization picks one.
+// What calibration found out about one value.
 struct ValueRange {
+  // The interval in both forms; quantization picks one.
   Range affine;
   Range symmetric;  // lo == -hi
+  // The mean of each input channel of the layers that read the value (of
+  // dimension 1 for convolutions, of the last for linear layers); empty if none
+  // does. Without it biases are not corrected.
+  std::vector<float> channel_mean;
 };
 
 // By value name, for every value of the float plan.
@@ -50,8 +55,10 @@ struct QuantizedPlan {
 // kDequantize around it. Pooling, reshaping, slicing, padding, clamping and
 // concatenation keep the grid of their input: all their values share one.
 // Scales: activations (hi - lo) / 255, weights max|W_c| / 127 for each output
-// channel c. FAILED_PRECONDITION if a range that is needed is missing;
-// INTERNAL if a unary function's table cannot be computed.
+// channel c. Biases take up the mean error that rounding the weights makes
+// (Nagel et al. 2019, section 4.2): b_c -= sum_i (Wq - W)_ci * E[x_i].
+// FAILED_PRECONDITION if a range that is needed is missing; INTERNAL if a unary
+// function's table cannot be computed.
 absl::StatusOr<QuantizedPlan> QuantizePlan(const Plan& plan,
                                            const RangeMap& ranges,
                                            const QuantizePlanOptions& options);
@@ -64,5 +71,12 @@ QuantParams ChooseQuantParams(const Range& range, bool symmetric);
 // q = round_half_even(w / scale), scale = max|w| / qmax, 1 for all-zero
 // channels.
 Weights QuantizeWeights(const Weights& weights, int bits);
+
+// Corrects the biases of `quantized`, made from `weights`, for inputs whose
+// channels have the means `channel_mean`. With groups, channel i of group g is
+// channel_mean[g * channels_per_group + i]. Does nothing if the sizes do not
+// fit.
+void CorrectBias(const Weights& weights, int64_t groups,
+                 const std::vector<float>& channel_mean, Weights* quantized);
 
 }  // namespace quantserve

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 #include "quant/base/status_macros.h"
 #include "quant/torch/emit.h"
@@ -66,6 +67,51 @@ class Observer {
   std::unique_ptr<torch::jit::GraphExecutor> executor_;
 };
 
+// Sums the input channels of the layers that read one value.
+class ChannelMean {
+ public:
+  // `shape` is the value's, for a batch of one.
+  ChannelMean(const Shape& shape, bool last)
+      : channels_(last ? shape.back() : shape[1]), inner_(1) {
+    for (size_t d = 2; !last && d < shape.size(); ++d) inner_ *= shape[d];
+    sums_.resize(channels_);
+  }
+  void Add(absl::Span<const float> values) {
+    for (size_t at = 0; at < values.size();) {
+      for (int64_t c = 0; c < channels_; ++c) {
+        double sum = 0;
+        for (int64_t i = 0; i < inner_; ++i) sum += values[at++];
+        sums_[c] += sum;
+      }
+      count_ += inner_;
+    }
+  }
+  std::vector<float> Means() const {
+    std::vector<float> means;
+    for (double sum : sums_) {
+      means.push_back(static_cast<float>(sum / std::max<int64_t>(1, count_)));
+    }
+    return means;
+  }
+
+ private:
+  const int64_t channels_;
+  int64_t inner_;  // elements of a channel in one sample
+  int64_t count_ = 0;
+  std::vector<double> sums_;
+};
+
+std::map<ValueId, ChannelMean> LayerInputs(const Plan& plan) {
+  std::map<ValueId, ChannelMean> means;
+  for (const Node& node : plan.nodes) {
+    const bool conv = node.kind == OpKind::kConv2d;
+    if (!conv && node.kind != OpKind::kLinear) continue;
+    const ValueId id = node.inputs[0];
+    means.emplace(id, ChannelMean(plan.value(id).shape, !conv));
+  }
+  return means;
+}
+
 absl::Status CheckShard(const Plan& plan, const Shard& shard) {
   const Shape& want = plan.value(plan.inputs[0]).shape;
   if (!std::equal(shard.sample_shape().begin(), shard.sample_shape().end(),
@@ -92,6 +138,7 @@ absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
   const int64_t batch = std::clamp<int64_t>(
       options.max_activation_bytes / sample_bytes, 1, options.batch);
 
+  std::map<ValueId, ChannelMean> means = LayerInputs(plan);
   std::vector<RangeEstimator> estimators(plan.values.size(),
                                          RangeEstimator(options.ranges));
   const auto pass = [&](const char* phase,
@@ -107,6 +154,8 @@ absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
   };
   QS_RETURN_IF_ERROR(
       pass("ranges", [&](ValueId id, absl::Span<const float> values) {
+        const auto mean = means.find(id);
+        if (mean != means.end()) mean->second.Add(values);
         const absl::Status status = estimators[id].ObserveBounds(values);
         if (status.ok()) return status;
         return absl::Status(status.code(),
@@ -122,8 +171,10 @@ absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
   }
   RangeMap ranges;
   for (size_t i = 0; i < estimators.size(); ++i) {
-    ranges[plan.values[i].name] = {estimators[i].Estimate(256, false),
-                                   estimators[i].Estimate(255, true)};
+    const auto mean = means.find(static_cast<ValueId>(i));
+    ranges[plan.values[i].name] = {
+        estimators[i].Estimate(256, false), estimators[i].Estimate(255, true),
+        mean == means.end() ? std::vector<float>() : mean->second.Means()};
   }
   return ranges;
 }

@@ -71,6 +71,31 @@ TEST(QuantizeWeightsTest, AllZeroChannelHasNoInfiniteScale) {
   EXPECT_EQ(q.data->data<int8_t>()[1], 0);
 }
 
+// Weights [[1, 0.3]] on a grid of 1/127: 0.3 becomes 38/127, too small by
+// 0.000787; inputs with mean 10 in that channel lose 0.00787, which the bias
+// gives back.
+TEST(CorrectBiasTest, BiasTakesUpTheMeanError) {
+  const Weights w{Filled({1, 2}, {1.0f, 0.3f}), {}, {0.5f}};
+  Weights q = QuantizeWeights(w, 8);
+  CorrectBias(w, 1, {3.0f, 10.0f}, &q);
+  EXPECT_NEAR(q.bias[0], 0.5 + 10 * (0.3 - 38.0 / 127), 1e-6);
+}
+
+TEST(CorrectBiasTest, GroupsReadTheirOwnChannels) {
+  const Weights w{Filled({2, 2, 1, 1}, {1.0f, 0.3f}), {}, {}};
+  Weights q = QuantizeWeights(w, 8);
+  CorrectBias(w, 2, {0, 0, 0, 10.0f}, &q);
+  EXPECT_EQ(q.bias[0], 0);
+  EXPECT_NEAR(q.bias[1], 10 * (0.3 - 38.0 / 127), 1e-6);
+}
+
+TEST(CorrectBiasTest, UnknownMeansChangeNothing) {
+  const Weights w{Filled({1, 2}, {1.0f, 0.3f}), {}, {}};
+  Weights q = QuantizeWeights(w, 8);
+  CorrectBias(w, 1, {}, &q);
+  EXPECT_TRUE(q.bias.empty());
+}
+
 class DoubleIsland : public Island {
  public:
   const std::string& op() const override { return op_; }
@@ -152,7 +177,7 @@ RangeMap SameRange(const Plan& plan, Range affine) {
   const float bound = std::max(-affine.lo, affine.hi);
   RangeMap ranges;
   for (const Value& v : plan.values) {
-    ranges[v.name] = {affine, {-bound, bound}};
+    ranges[v.name] = {affine, {-bound, bound}, {}};
   }
   return ranges;
 }
@@ -234,7 +259,7 @@ TEST(QuantizePlanTest, ConcatenationSharesTheHullOfItsInputsRanges) {
   const ValueId x = b.Input("x");
   const Plan plan = b.Finish(b.Concat("c", b.Linear("l", x), b.Linear("r", x)));
   RangeMap ranges = SameRange(plan, {0, 1});
-  ranges["r"] = {{-1, 3}, {-3, 3}};
+  ranges["r"] = {{-1, 3}, {-3, 3}, {}};
   const auto q = QuantizePlan(plan, ranges, {});
   ASSERT_TRUE(q.ok()) << q.status();
   EXPECT_EQ(GridOf(q->plan, "l"), GridOf(q->plan, "r"));
@@ -246,7 +271,7 @@ TEST(QuantizePlanTest, UnaryFunctionBecomesATable) {
   PlanBuilder b;
   const Plan plan = b.Finish(b.Unary("u", b.Linear("y", b.Input("x"))));
   RangeMap ranges = SameRange(plan, {0, 2.55f});
-  ranges["u"] = {{0, 5.1f}, {-5.1f, 5.1f}};
+  ranges["u"] = {{0, 5.1f}, {-5.1f, 5.1f}, {}};
   const auto q = QuantizePlan(plan, ranges, {});
   ASSERT_TRUE(q.ok()) << q.status();
   for (const Node& node : q->plan.nodes) {

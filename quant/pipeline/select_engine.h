@@ -15,7 +15,8 @@ struct EngineCandidate {
   std::function<absl::StatusOr<std::unique_ptr<Engine>>()> compile;
   // Where compiling for the whole batch ladder is wasteful for one that may
   // lose: the same, for batch 1 only. Empty: `compile` does for both.
-  std::function<absl::StatusOr<std::unique_ptr<Engine>>()> compile_probe;
+  std::function<absl::StatusOr<std::unique_ptr<Engine>>()> compile_probe =
+      nullptr;
 };
 
 struct SelectionOptions {

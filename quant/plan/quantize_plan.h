@@ -19,7 +19,7 @@ struct ValueRange {
   // The mean of each input channel of the layers that read the value (of
   // dimension 1 for convolutions, of the last for linear layers); empty if none
   // does. Without it biases are not corrected.
-  std::vector<float> channel_mean;
+  std::vector<float> channel_mean = {};
 };
 
 // By value name, for every value of the float plan.

@@ -106,6 +106,14 @@ TEST(SelectEngineTest, OneThatDoesNotCompileIsPassedOver) {
   EXPECT_EQ(variant->timings[0].rejected, "no such operator");
 }
 
+TEST(SelectEngineTest, WinnerOfAProbeIsCompiledInFull) {
+  EngineCandidate candidate = Candidate("full", 1, kFast);
+  candidate.compile_probe = Candidate("probe", 1, kFast).compile;
+  const auto variant = SelectEngine({candidate}, Options());
+  ASSERT_TRUE(variant.ok()) << variant.status();
+  EXPECT_EQ(variant->engine->info().engine, "full");
+}
+
 TEST(SelectEngineTest, NoneThatCompilesGivesAllReasons) {
   const auto variant = SelectEngine({Broken("a"), Broken("b")}, Options());
   EXPECT_EQ(variant.status().code(), absl::StatusCode::kInternal);

@@ -127,6 +127,20 @@ absl::Status Search(const std::vector<size_t>& open, CostModel* model,
   return absl::OkStatus();
 }
 
+// The candidates that compute the right numbers; only that of one name, if a
+// name is given.
+absl::Status FillCandidates(const void* weights, const std::string& only,
+                            ProductChecker* checker, Selection* selection) {
+  for (Candidate& candidate : FindCandidates(selection->shape)) {
+    if (!only.empty() && candidate.name != only) continue;
+    QS_ASSIGN_OR_RETURN(const bool right,
+                        checker->IsRight(selection->shape, candidate, weights));
+    if (right) selection->candidates.push_back(std::move(candidate));
+  }
+  selection->seconds.assign(selection->candidates.size(), 0);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<Selection>> Choose(const LoweredPlan& lowered,
@@ -144,23 +158,14 @@ absl::StatusOr<std::vector<Selection>> Choose(const LoweredPlan& lowered,
     const void* weights =
         PlainWeights(plan.nodes[i], selection.shape, &storage);
     const std::string known = choices->Find(ChoiceKey(selection.shape));
-    for (Candidate& candidate : FindCandidates(selection.shape)) {
-      if (!known.empty() && candidate.name != known) continue;
-      QS_ASSIGN_OR_RETURN(
-          const bool right,
-          checker->IsRight(selection.shape, candidate, weights));
-      if (right) {
-        selection.candidates.push_back(std::move(candidate));
-      } else {
-        selection.wrong.push_back(candidate.name);
-      }
-    }
-    selection.seconds.assign(selection.candidates.size(), 0);
-    if (selection.candidates.empty()) continue;
-    if (!known.empty()) {
+    QS_RETURN_IF_ERROR(FillCandidates(weights, known, checker, &selection));
+    if (!known.empty() && selection.candidates.empty()) {
+      // The library changed under the choices.
+      QS_RETURN_IF_ERROR(FillCandidates(weights, "", checker, &selection));
+    } else if (!known.empty()) {
       selection.chosen = 0;
-      continue;
     }
+    if (selection.chosen >= 0 || selection.candidates.empty()) continue;
     open.push_back(i);
     for (size_t c = 0; c < selection.candidates.size(); ++c) {
       QS_ASSIGN_OR_RETURN(

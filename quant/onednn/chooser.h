@@ -19,7 +19,6 @@ struct Selection {
   std::vector<Candidate> candidates;
   std::vector<double> seconds;     // empty if nothing was measured
   int chosen = -1;                 // -1: oneDNN cannot compute the product
-  std::vector<std::string> wrong;  // candidates whose numbers were wrong
   const Candidate* candidate() const {
     return chosen < 0 ? nullptr : &candidates[chosen];
   }

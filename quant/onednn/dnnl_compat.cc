@@ -1,8 +1,8 @@
 #include "quant/onednn/dnnl_compat.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
-#include <unordered_map>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -100,14 +100,18 @@ memory::dims LibraryDilation(const memory::dims& dilations) {
 template <typename Primitive, typename PrimitiveDesc>
 void Collect(PrimitiveDesc pd, const std::vector<Product::Constant>& constants,
              std::vector<Product>* products) {
-  std::unordered_map<std::string, int> seen;
   do {
     Product product;
     product.implementation = pd.impl_info_str();
-    const int count = ++seen[product.implementation];
-    if (count > 1) absl::StrAppend(&product.implementation, "#", count);
-    product.src = pd.src_desc();
     product.weights = pd.weights_desc();
+    // The iterator shows what is in the library's cache a second time.
+    const bool seen =
+        std::any_of(products->begin(), products->end(), [&](const Product& p) {
+          return p.implementation == product.implementation &&
+                 p.weights == product.weights;
+        });
+    if (seen) continue;
+    product.src = pd.src_desc();
     product.dst = pd.dst_desc();
     product.scratchpad = pd.scratchpad_desc();
     product.constants = constants;

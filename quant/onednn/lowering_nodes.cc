@@ -114,7 +114,7 @@ absl::Status Lowerer::LowerFrame(const Node& node, const Frame& frame,
   const int64_t frame_bytes =
       shape.frame_height() * shape.frame_width() * shape.frame_channels;
   const BufferId to = program_.NewBuffer(options_.batch * frame_bytes);
-  SetForm(out, {Layout::kChannelsLast, ElementType::kU8, to});
+  SetForm(out, {Layout::kChannelsLast, Native(out), to});
   std::vector<BufferId> buffers = {scratch, to};
   if (in != kNoBuffer) buffers.push_back(in);
   program_.AddKernel(

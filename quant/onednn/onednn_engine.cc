@@ -139,11 +139,10 @@ absl::Status EngineImpl::Compile(const OneDnnOptions& options,
     std::vector<const onednn::Candidate*> chosen;
     for (const Selection& selection : selections) {
       chosen.push_back(selection.candidate());
-                    if (selection.chosen >= 0 &&
-                        onednn::IsReference(
-                            selection.candidate()->product.implementation)) {
-                      slow.insert(selection.shape.node);
-                    }
+      if (selection.chosen >= 0 &&
+          onednn::IsReference(selection.candidate()->product.implementation)) {
+        slow.insert(selection.shape.node);
+      }
     }
     QS_ASSIGN_OR_RETURN(Program program,
                         onednn::Lower(lowered, chosen, lowering, &store_));

@@ -160,9 +160,7 @@ std::vector<std::byte> ChannelsInnermost(const ProductShape& s,
 bool ForLesserProcessor(const std::string& implementation) {
   return absl::StrContains(implementation, "sse41") ||
          absl::EndsWith(implementation, ":avx2") ||
-         absl::StrContains(implementation, ":avx2#") ||
-         absl::EndsWith(implementation, ":avx") ||
-         absl::StrContains(implementation, ":avx#");
+         absl::EndsWith(implementation, ":avx");
 }
 
 std::string TypeName(ElementType type) {

@@ -1,0 +1,287 @@
+// The command-line tools as people run them: the real binaries.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "absl/strings/str_cat.h"
+#include "quant/eval/evaluate.h"
+#include "quant/pipeline/pipeline.h"
+#include "quant/torch/torch.h"
+#include "tests/testing/script_model.h"
+
+namespace quantserve {
+namespace {
+
+namespace fs = std::filesystem;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Result {
+  int code = -1;
+  std::string out;
+  std::string err;
+};
+
+class ToolsTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/quantserve_tools_XXXXXX";
+    directory_ = mkdtemp(name);
+    testing::ScriptModel model;
+    model.Conv("c", 8, 3, 3)
+        .Linear("f", 10, 8)
+        .Forward(
+            "x = torch.relu(self.c_apply(x, 2, 1))\n"
+            "return self.f_apply(x.mean([2, 3]))");
+    model.Save(Path("model.pt"));
+    WriteShard("shard.bin", 40);
+  }
+  void TearDown() override { fs::remove_all(directory_); }
+
+  std::string Path(const std::string& name) const {
+    return absl::StrCat(directory_, "/", name);
+  }
+  void Write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(Path(name), std::ios::binary) << bytes;
+  }
+  // CIFAR-10 records with labels 0 to 9.
+  void WriteShard(const std::string& name, int samples) const {
+    std::string bytes;
+    for (int i = 0; i < samples; ++i) {
+      bytes.push_back(static_cast<char>(i % 10));
+      for (int p = 0; p < 3072; ++p) {
+        bytes.push_back(static_cast<char>((i * 31 + p * 7) % 256));
+      }
+    }
+    Write(name, bytes);
+  }
+  static std::string Slurp(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  Result Run(const std::string& command) const {
+    const std::string line =
+        absl::StrCat("timeout 120 ", command, " >", Path("out"), " 2>",
+                     Path("err"), " </dev/null");
+    const int status = std::system(line.c_str());
+    return {WEXITSTATUS(status), Slurp(Path("out")), Slurp(Path("err"))};
+  }
+  Result Tool(const std::string& arguments) const {
+    return Run(absl::StrCat(QUANTSERVE_BIN_DIR, "/", arguments));
+  }
+  Result Quantize(const std::string& model, const std::string& shard,
+                  const std::string& more = "") const {
+    return Tool(absl::StrCat("quantize_model --model_path ", Path(model),
+                             " --calibration_data ", Path(shard), " --output ",
+                             Path("int8.pt"), " ", more));
+  }
+  Result Evaluate(const std::string& more) const {
+    return Tool(absl::StrCat("evaluate_model --model_path ", Path("model.pt"),
+                             " --test_data ", Path("shard.bin"), " ", more));
+  }
+
+  std::string directory_;
+};
+
+TEST_F(ToolsTest, HelpIsAUsagePageOnStandardOutput) {
+  for (const char* tool : {"quantize_model", "evaluate_model"}) {
+    const Result r = Tool(absl::StrCat(tool, " --help"));
+    EXPECT_EQ(r.code, 0);
+    EXPECT_THAT(r.out, AllOf(HasSubstr("usage:"), HasSubstr("--model_path"),
+                             HasSubstr("Exit codes")));
+    EXPECT_EQ(r.err, "");
+  }
+}
+
+TEST_F(ToolsTest, QuantizesAndEvaluates) {
+  const Result q = Quantize("model.pt", "shard.bin", "--samples=32 --verbose");
+  ASSERT_EQ(q.code, 0) << q.err;
+  EXPECT_THAT(q.out, HasSubstr("of 4 layers are INT8 (mse, 32 samples)"));
+  const Result e =
+      Evaluate(absl::StrCat("--int8_path ", Path("int8.pt"), " --format json"));
+  ASSERT_EQ(e.code, 0) << e.err;
+  const auto json = nlohmann::json::parse(e.out);
+  std::vector<std::string> names;
+  for (const auto& row : json.at("rows")) {
+    names.push_back(row.at("name"));
+    EXPECT_TRUE(row.contains("accuracy") && row.contains("latency_ms") &&
+                row.contains("speedup"))
+        << row;
+  }
+  EXPECT_THAT(names,
+              ::testing::IsSupersetOf({"FP32 CPU", "FP32 CPU optimised",
+                                       "FP32 CUDA", "INT8 CPU", "INT8 JIT CPU",
+                                       "FP32 CPU oneDNN", "INT8 CPU oneDNN"}));
+  EXPECT_EQ(json.at("rows")[0].at("speedup"), 1.0);
+  EXPECT_EQ(json.at("samples"), 40);
+  EXPECT_EQ(json.at("threads"), 1);
+  EXPECT_GT(json.at("agreement"), 0.8);
+  EXPECT_GT(json.at("sqnr_db"), 15);
+}
+
+TEST_F(ToolsTest, CudaRowSaysWhyItIsEmpty) {
+  if (LibTorchHasCuda()) GTEST_SKIP() << "this LibTorch has CUDA";
+  const Result e = Evaluate("");
+  ASSERT_EQ(e.code, 0) << e.err;
+  EXPECT_THAT(e.out,
+              HasSubstr("FP32 CUDA            this LibTorch has no CUDA"));
+}
+
+// The same numbers in Python as here: the file stands for the engine's plan.
+TEST_F(ToolsTest, SavedFileGivesTheSameOutputsInPyTorch) {
+  const std::string model =
+      absl::StrCat(QUANTSERVE_SHARED_DIR, "/models/resnet20_cifar10.pt");
+  const std::string shard =
+      absl::StrCat(QUANTSERVE_SHARED_DIR, "/data/cifar10_calibration.bin");
+  if (!fs::exists(model)) {
+    GTEST_SKIP() << "no real models at " << QUANTSERVE_SHARED_DIR;
+  }
+  constexpr int kSamples = 32;
+  ModelOptions options;
+  options.path = model;
+  options.sample_shape = {3, 32, 32};
+  options.preprocessing.mean = {0.485, 0.456, 0.406};
+  options.preprocessing.std = {0.229, 0.224, 0.225};
+  options.engine.ladder = {1};
+  options.engine_choice = EngineChoice::kTorchScript;
+  ConfigureThread(1);
+  const auto pipeline = OpenModel(options);
+  ASSERT_TRUE(pipeline.ok()) << pipeline.status();
+  const auto data = ReadShard(shard, {});
+  ASSERT_TRUE(data.ok()) << data.status();
+  const auto int8 = (*pipeline)->Quantize({}, *data, {});
+  ASSERT_TRUE(int8.ok()) << int8.status();
+  ASSERT_TRUE(int8->save(Path("int8.pt")).ok());
+  EvaluateOptions evaluate;
+  evaluate.samples = kSamples;
+  const auto want = quantserve::Evaluate(*int8->variant.engine, *data,
+                                         options.preprocessing, evaluate, {});
+  ASSERT_TRUE(want.ok()) << want.status();
+
+  const Result r = Run(absl::StrCat(
+      "/usr/bin/python3 ", QUANTSERVE_SOURCE_DIR,
+      "/tests/quant/tools/torchscript_outputs.py ", Path("int8.pt"), " ", shard,
+      " ", kSamples, " ", Path("outputs.f32")));
+  ASSERT_EQ(r.code, 0) << r.out << r.err;
+  const std::string bytes = Slurp(Path("outputs.f32"));
+  ASSERT_EQ(bytes.size(), want->outputs.size() * sizeof(float));
+  std::vector<float> got(want->outputs.size());
+  std::memcpy(got.data(), bytes.data(), bytes.size());
+  int different = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    different += got[i] != want->outputs[i] ? 1 : 0;
+  }
+  // Preprocessing rounds differently in the last bit, which can move a pixel
+  // that lies on the edge of a step.
+  EXPECT_LE(different, kSamples);
+}
+
+struct BadInput {
+  std::string name;
+  std::string arguments;  // $ is the directory
+  int code;
+  std::vector<std::string> says;
+};
+
+TEST_F(ToolsTest, BadInputGivesOneClearLine) {
+  Write("empty", "");
+  Write("foreign.pt", "this is no model");
+  Write("truncated.pt", Slurp(Path("model.pt")).substr(0, 3000));
+  Write("truncated.bin", Slurp(Path("shard.bin")).substr(0, 5000));
+  Write("label.bin", std::string(1, '\x0b') + std::string(3072, 'x'));
+  const std::string quantize =
+      "quantize_model --output $/o.pt --calibration_data $/shard.bin ";
+  const std::string calibrate =
+      "quantize_model --output $/o.pt --model_path $/model.pt "
+      "--calibration_data ";
+  const std::vector<BadInput> cases = {
+      {"missing model",
+       quantize + "--model_path $/none.pt",
+       1,
+       {"none.pt", "does not exist"}},
+      {"empty model", quantize + "--model_path $/empty", 1, {"empty"}},
+      {"foreign model",
+       quantize + "--model_path $/foreign.pt",
+       1,
+       {"foreign.pt", "TorchScript"}},
+      {"truncated model",
+       quantize + "--model_path $/truncated.pt",
+       1,
+       {"truncated.pt", "TorchScript"}},
+      {"directory as model",
+       quantize + "--model_path $",
+       1,
+       {"not a regular file"}},
+      {"missing shard", calibrate + "$/none.bin", 1, {"none.bin"}},
+      {"shard without an ending", calibrate + "$/empty", 1, {"empty"}},
+      {"truncated shard",
+       calibrate + "$/truncated.bin",
+       1,
+       {"truncated.bin", "3073"}},
+      {"label out of range",
+       "evaluate_model --model_path $/model.pt "
+       "--test_data $/label.bin",
+       1,
+       {"label"}},
+      {"output that cannot be written",
+       "quantize_model --model_path $/model.pt --calibration_data $/shard.bin "
+       "--output $/no/such/dir/o.pt",
+       1,
+       {"cannot write"}},
+      {"bad mean", calibrate + "$/shard.bin --mean=1,2", 1, {"mean", "3"}},
+      {"mean that is no number",
+       calibrate + "$/shard.bin --mean=a",
+       1,
+       {"--mean=a"}},
+      {"deviation of zero", calibrate + "$/shard.bin --std=0", 1, {"std"}},
+      {"no samples", calibrate + "$/shard.bin --samples=0", 1, {"samples"}},
+      {"unknown observer",
+       calibrate + "$/shard.bin --observer=best",
+       1,
+       {"best", "mse"}},
+      {"unknown flag", "quantize_model --bogus=1", 2, {"--bogus", "--help"}},
+      {"malformed flag",
+       "quantize_model --samples=many",
+       2,
+       {"--samples=many"}},
+      {"flag without its value", "quantize_model --samples", 2, {"--samples"}},
+      {"positional argument", "evaluate_model model.pt", 2, {"model.pt"}},
+      {"missing flags", "evaluate_model", 2, {"required"}},
+      {"unknown format",
+       "evaluate_model --model_path a --test_data b --format=xml",
+       2,
+       {"xml", "json"}},
+      {"INT8 file that is none",
+       "evaluate_model --model_path $/model.pt --test_data $/shard.bin "
+       "--int8_path $/foreign.pt",
+       1,
+       {"foreign.pt"}},
+  };
+  for (const BadInput& bad : cases) {
+    std::string arguments = bad.arguments;
+    for (size_t at; (at = arguments.find('$')) != std::string::npos;) {
+      arguments.replace(at, 1, directory_);
+    }
+    const Result r = Tool(arguments);
+    EXPECT_EQ(r.code, bad.code) << bad.name << "\n" << r.err;
+    // The last line is the error; lines of progress may stand before it.
+    std::string err = r.err;
+    while (!err.empty() && err.back() == '\n') err.pop_back();
+    const std::string last = err.substr(err.rfind('\n') + 1);
+    for (const std::string& words : bad.says) {
+      EXPECT_THAT(last, HasSubstr(words)) << bad.name;
+    }
+    EXPECT_THAT(r.err, Not(HasSubstr("terminate called"))) << bad.name;
+    EXPECT_FALSE(fs::exists(Path("o.pt"))) << bad.name;
+  }
+}
+
+}  // namespace
+}  // namespace quantserve

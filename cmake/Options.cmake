@@ -2,7 +2,7 @@
 # the include root. Users of the libraries do not inherit the warnings.
 add_library(quantserve_options INTERFACE)
 target_compile_options(quantserve_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow=compatible-local -Wnon-virtual-dtor
+  -Wall -Wextra -Wpedantic -Wnon-virtual-dtor
   -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(quantserve_options INTERFACE -Wshadow=compatible-local)

@@ -38,7 +38,10 @@ uint64_t EnabledState() {
 
 std::string BrandString() {
   uint32_t words[12] = {};
-  if (__get_cpuid_max(0x80000000, nullptr) < 0x80000004) return "unknown";
+  if (static_cast<uint32_t>(__get_cpuid_max(0x80000000, nullptr)) <
+      0x80000004) {
+    return "unknown";
+  }
   for (uint32_t i = 0; i < 3; ++i) {
     __cpuid(0x80000002 + i, words[4 * i], words[4 * i + 1], words[4 * i + 2],
             words[4 * i + 3]);

@@ -17,8 +17,8 @@ namespace quantserve::onednn {
 struct Selection {
   ProductShape shape;
   std::vector<Candidate> candidates;
-  std::vector<double> seconds;     // empty if nothing was measured
-  int chosen = -1;                 // -1: oneDNN cannot compute the product
+  std::vector<double> seconds;  // empty if nothing was measured
+  int chosen = -1;              // -1: oneDNN cannot compute the product
   const Candidate* candidate() const {
     return chosen < 0 ? nullptr : &candidates[chosen];
   }

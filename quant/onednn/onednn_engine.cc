@@ -15,7 +15,7 @@
 #include "quant/onednn/chooser.h"
 #include "quant/onednn/huge_region.h"
 #include "quant/onednn/lowering.h"
-#include "quant/plan/passes/passes.h"
+#include "quant/onednn/optimise.h"
 
 namespace quantserve {
 namespace {
@@ -94,9 +94,11 @@ class EngineImpl : public OneDnnEngine {
     return context->Profile(batch, runs);
   }
 
-  // Compiles every batch size.
+  // Compiles every batch size. Products that no kernel computes right are
+  // added to `failed`; the engine is of use only if that stays empty.
   absl::Status Compile(const OneDnnOptions& options,
-                       std::vector<std::string> notes);
+                       std::vector<std::string> notes,
+                       std::set<std::string>* failed);
 
   const LoweredPlan lowered;
 
@@ -125,7 +127,8 @@ class EngineImpl : public OneDnnEngine {
 };
 
 absl::Status EngineImpl::Compile(const OneDnnOptions& options,
-                                 std::vector<std::string> notes) {
+                                 std::vector<std::string> notes,
+                                 std::set<std::string>* failed) {
   Choices choices(options_.threads);
   choices.Load(options.choices_json);
   Tuner tuner(options_.threads);
@@ -139,11 +142,15 @@ absl::Status EngineImpl::Compile(const OneDnnOptions& options,
     std::vector<const onednn::Candidate*> chosen;
     for (const Selection& selection : selections) {
       chosen.push_back(selection.candidate());
+      if (selection.chosen < 0 && !selection.shape.node.empty()) {
+        failed->insert(selection.shape.node);
+      }
       if (selection.chosen >= 0 &&
           onednn::IsReference(selection.candidate()->product.implementation)) {
         slow.insert(selection.shape.node);
       }
     }
+    if (!failed->empty()) return absl::OkStatus();
     QS_ASSIGN_OR_RETURN(Program program,
                         onednn::Lower(lowered, chosen, lowering, &store_));
     programs_.push_back(std::move(program));
@@ -269,66 +276,6 @@ absl::Status CheckOptions(const Plan& plan, const EngineOptions& options,
   return plan.Validate();
 }
 
-// 255 * (64 + 64) fits 16 bits, 255 * (65 + 64) does not.
-bool FitsSixteenBits(const Tensor& weights) {
-  for (int8_t w : weights.span<int8_t>()) {
-    if (w > 64 || w < -64) return false;
-  }
-  return true;
-}
-
-// The 8-bit products that must run in FP32 to be right.
-std::set<std::string> NotExactInBytes(const Plan& plan) {
-  std::set<std::string> names;
-  if (Cpu().vnni || Cpu().amx_int8) return names;
-  for (const Node& node : plan.nodes) {
-    if (onednn::IsProduct(node) && plan.value(node.inputs[0]).quant &&
-        !FitsSixteenBits(*node.weights.data)) {
-      names.insert(node.name);
-    }
-  }
-  return names;
-}
-
-// Those that oneDNN computes only with its reference kernel, or not at all.
-std::set<std::string> WithoutKernel(const Plan& plan, int64_t batch) {
-  const LoweredPlan lowered(plan);
-  std::set<std::string> names;
-  for (const Node& node : plan.nodes) {
-    if (!onednn::IsProduct(node) || !plan.value(node.inputs[0]).quant) {
-      continue;
-    }
-    const auto candidates = onednn::FindCandidates(
-        onednn::ShapeOfProduct(lowered, node, {batch, 1, false}));
-    if (candidates.empty() ||
-        onednn::IsReference(candidates[0].product.implementation)) {
-      names.insert(node.name);
-    }
-  }
-  return names;
-}
-
-Plan Optimise(const Plan& plan, int64_t batch,
-              std::vector<std::string>* notes) {
-  Plan best = FuseDequantize(FuseResidualAdds(TrimPaddingTaps(plan)));
-  const std::set<std::string> inexact = NotExactInBytes(best);
-  if (!inexact.empty()) {
-    notes->push_back(
-        absl::StrCat("no VNNI: 8-bit sums could saturate, so in FP32: ",
-                     absl::StrJoin(inexact, ", ")));
-  }
-  best = EmulateInFloat(std::move(best), inexact);
-  const std::set<std::string> missing =
-      WithoutKernel(MakePaddingExplicit(best), batch);
-  if (!missing.empty()) {
-    notes->push_back(
-        absl::StrCat("oneDNN has no fast 8-bit kernel, so in "
-                     "FP32: ",
-                     absl::StrJoin(missing, ", ")));
-  }
-  return MakePaddingExplicit(EmulateInFloat(std::move(best), missing));
-}
-
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
@@ -336,12 +283,24 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
     const OneDnnOptions& options) {
   QS_RETURN_IF_ERROR(CheckOptions(plan, engine_options, options));
   const ScopedThreads threads(engine_options.threads);
-  std::vector<std::string> notes;
-  auto engine = std::make_unique<EngineImpl>(
-      Optimise(plan, engine_options.ladder.front(), &notes), engine_options);
-  QS_RETURN_IF_ERROR(engine->lowered.plan.Validate());
-  QS_RETURN_IF_ERROR(engine->Compile(options, std::move(notes)));
-  return engine;
+  std::set<std::string> in_float;
+  while (true) {
+    std::vector<std::string> notes;
+    auto engine = std::make_unique<EngineImpl>(
+        onednn::Optimise(plan, engine_options.ladder.front(), in_float, &notes),
+        engine_options);
+    QS_RETURN_IF_ERROR(engine->lowered.plan.Validate());
+    std::set<std::string> failed;
+    QS_RETURN_IF_ERROR(engine->Compile(options, std::move(notes), &failed));
+    if (failed.empty()) return engine;
+    // 8-bit products can still run in FP32; what failed there cannot run here.
+    for (const std::string& name : failed) {
+      if (!in_float.insert(name).second || !plan.quantized()) {
+        return absl::InternalError(
+            absl::StrCat("oneDNN has no right kernel for \"", name, "\""));
+      }
+    }
+  }
 }
 
 }  // namespace quantserve

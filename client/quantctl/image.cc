@@ -3,6 +3,7 @@
 #include <stb/stb_image.h>
 #include <stb/stb_image_resize.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <memory>
 #include <vector>
@@ -33,8 +34,10 @@ absl::StatusOr<std::string> ReadImage(const std::string& path, int channels,
   if (pixels == nullptr) return bad(stbi_failure_reason());
   std::vector<unsigned char> resized(static_cast<size_t>(width) * height *
                                      channels);
-  if (stbir_resize_uint8(pixels.get(), w, h, 0, resized.data(), width, height,
-                         0, channels) == 0) {
+  if (w == width && h == height) {
+    std::copy_n(pixels.get(), resized.size(), resized.data());
+  } else if (stbir_resize_uint8(pixels.get(), w, h, 0, resized.data(), width,
+                                height, 0, channels) == 0) {
     return bad("it cannot be resized");
   }
   std::string planes(resized.size(), '\0');

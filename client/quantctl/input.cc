@@ -12,7 +12,7 @@
 #include "client/quantctl/image.h"
 
 ABSL_FLAG(std::string, image, "",
-          "Image file (JPEG, PNG, BMP, PNM); it is resized to the model's "
+          "Image file (JPEG, PNG, BMP); it is resized to the model's "
           "input and sent as raw pixels.");
 ABSL_FLAG(std::string, shard, "",
           "predict, bench: CIFAR-10 binary file on this machine, of which "

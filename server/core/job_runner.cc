@@ -27,7 +27,7 @@ absl::StatusOr<std::shared_ptr<Job>> JobRunner::Start(JobSpec spec) {
           absl::StrCat("another job is running: ", running_.name));
     }
     job_ = job;
-    running_ = {spec.name, absl::Now(), {}};
+    running_ = {spec.name, absl::Now(), {}, false};
     next_ = std::move(spec);
   }
   changed_.NotifyAll();
@@ -37,7 +37,9 @@ absl::StatusOr<std::shared_ptr<Job>> JobRunner::Start(JobSpec spec) {
 std::optional<RunningJob> JobRunner::Running() const {
   MutexLock lock(&mu_);
   if (job_ == nullptr) return std::nullopt;
-  return running_;
+  RunningJob running = running_;
+  running.cancelled = job_->cancelled();
+  return running;
 }
 
 void JobRunner::Close() {

@@ -45,6 +45,7 @@ struct RunningJob {
   std::string name;
   absl::Time started;
   Progress progress;
+  bool cancelled = false;  // it was asked to stop
 };
 
 // Thread-safe.

@@ -1,10 +1,16 @@
 #include "server/core/metrics_listener.h"
 
 #include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <exception>
+#include <thread>
 #include <utility>
 
 #include "absl/memory/memory.h"
@@ -24,6 +30,28 @@ extern "C" int pthread_attr_setstacksize(pthread_attr_t* attr,
 }
 
 namespace quantserve {
+namespace {
+
+// Connects and hangs up.
+void Knock(const std::string& address, int port) {
+  addrinfo hints{};
+  hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (getaddrinfo(address.c_str(), std::to_string(port).c_str(), &hints,
+                  &found) != 0) {
+    return;
+  }
+  const int fd = socket(found->ai_family, found->ai_socktype, 0);
+  if (fd >= 0) {
+    // Refused, once the listener is gone: what we want.
+    (void)connect(fd, found->ai_addr, found->ai_addrlen);
+    close(fd);
+  }
+  freeaddrinfo(found);
+}
+
+}  // namespace
 
 absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(
     const std::string& address, int port,
@@ -39,12 +67,29 @@ absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(
         " for metrics: the port is in use, or the address is not this "
         "machine's"));
   }
+  listener->address_ = address;
   listener->port_ = listener->exposer_->GetListeningPorts().at(0);
   listener->collectables_ = std::move(collectables);
   for (const auto& collectable : listener->collectables_) {
     listener->exposer_->RegisterCollectable(collectable);
   }
   return listener;
+}
+
+// The HTTP library looks every two seconds whether it is to stop, and at every
+// connection: a few wake it up.
+MetricsListener::~MetricsListener() {
+  if (exposer_ == nullptr) return;
+  std::atomic<bool> stopped{false};
+  std::thread knocker([this, &stopped] {
+    while (!stopped) {
+      Knock(address_, port_);
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+  });
+  exposer_.reset();
+  stopped = true;
+  knocker.join();
 }
 
 std::string HostPort(const std::string& address, int port) {

@@ -19,11 +19,13 @@ class MetricsListener {
   static absl::StatusOr<std::unique_ptr<MetricsListener>> Start(
       const std::string& address, int port,
       std::vector<std::shared_ptr<prometheus::Collectable>> collectables);
+  ~MetricsListener();
 
   int port() const { return port_; }
 
  private:
   MetricsListener() = default;
+  std::string address_;
   int port_ = 0;
   std::vector<std::shared_ptr<prometheus::Collectable>> collectables_;
   std::unique_ptr<prometheus::Exposer> exposer_;  // first to go

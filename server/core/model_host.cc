@@ -86,7 +86,16 @@ absl::Status ModelHost::StartUp() {
   QS_RETURN_IF_ERROR(jobs_.Start(std::move(spec)).status());
   const absl::Status status = finished->Await();
   metrics_->SetJobRunning(false);
-  return status;
+  QS_RETURN_IF_ERROR(status);
+  MutexLock lock(&mu_);
+  started_ = true;
+  return absl::OkStatus();
+}
+
+absl::Status ModelHost::CheckStarted() const {
+  MutexLock lock(&mu_);
+  if (started_) return absl::OkStatus();
+  return absl::FailedPreconditionError("the server is starting");
 }
 
 absl::StatusOr<QuantizeSpec> ModelHost::MakeQuantizeSpec(
@@ -134,6 +143,7 @@ absl::StatusOr<EvaluateSpec> ModelHost::MakeEvaluateSpec(
 absl::StatusOr<std::shared_ptr<Job>> ModelHost::Quantize(QuantizeSpec spec,
                                                          OnProgress on_progress,
                                                          RunDone done) {
+  QS_RETURN_IF_ERROR(CheckStarted());
   auto run = std::make_shared<std::shared_ptr<const QuantizationRun>>();
   JobSpec job;
   job.name = "quantize";
@@ -150,6 +160,7 @@ absl::StatusOr<std::shared_ptr<Job>> ModelHost::Quantize(QuantizeSpec spec,
 absl::StatusOr<std::shared_ptr<Job>> ModelHost::Evaluate(EvaluateSpec spec,
                                                          OnProgress on_progress,
                                                          EvaluateDone done) {
+  QS_RETURN_IF_ERROR(CheckStarted());
   auto outcome = std::make_shared<absl::StatusOr<EvaluationOutcome>>();
   JobSpec job;
   job.name = "evaluate";

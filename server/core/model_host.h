@@ -65,7 +65,8 @@ class ModelHost {
                                                 int64_t samples) const;
 
   // Hands the job over as JobRunner::Start does; `done` is called exactly once
-  // if it was taken, from the job's thread.
+  // if it was taken, from the job's thread. FAILED_PRECONDITION before StartUp
+  // has returned.
   absl::StatusOr<std::shared_ptr<Job>> Quantize(QuantizeSpec spec,
                                                 OnProgress on_progress,
                                                 RunDone done);
@@ -94,6 +95,7 @@ class ModelHost {
  private:
   std::shared_ptr<const QuantizationRun> RunQuantization(
       const QuantizeSpec& spec, const JobControl& control);
+  absl::Status CheckStarted() const;
 
   const ServerOptions options_;
   const std::unique_ptr<ModelPipeline> pipeline_;
@@ -106,6 +108,8 @@ class ModelHost {
   Quantizer quantizer_;
   mutable Mutex mu_;
   std::shared_ptr<const QuantizationRun> last_run_ ABSL_GUARDED_BY(mu_);
+  // The job slot is the start's own before.
+  bool started_ ABSL_GUARDED_BY(mu_) = false;
   JobRunner jobs_;  // last: its thread uses the rest
 };
 

@@ -65,7 +65,7 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
       ModelHost::Deps{std::move(parts.pipeline), std::move(parts.shards),
                       std::move(parts.class_names), &metrics_,
                       std::move(parts.configure_thread),
-                      std::move(parts.int8_self_test), ProgressLog()});
+                      std::move(parts.int8_self_test), ProgressLog(), LogRun});
   env_ = {host_.get(), &metrics_, &lifecycle_, std::move(parts.build),
           absl::Now()};
 }

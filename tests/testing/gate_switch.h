@@ -14,10 +14,9 @@ class GateSwitch {
     open_ = false;
   }
   void Open() {
-    {
-      MutexLock lock(&mu_);
-      open_ = true;
-    }
+    MutexLock lock(&mu_);
+    open_ = true;
+    // Under the lock: whoever passes may destroy the gate.
     changed_.NotifyAll();
   }
   // For the code under test: waits while the gate is closed.

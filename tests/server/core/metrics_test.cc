@@ -1,9 +1,5 @@
 #include "server/core/metrics.h"
 
-#include <arpa/inet.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <memory>
 #include <regex>
 #include <string>
@@ -16,6 +12,7 @@
 #include "server/core/metrics_listener.h"
 #include "server/core/process_metrics.h"
 #include "tests/testing/fake_model.h"
+#include "tests/testing/http_get.h"
 
 namespace quantserve {
 namespace {
@@ -119,38 +116,13 @@ TEST(ProcessMetricsTest, TellsMemoryAndTime) {
   EXPECT_EQ(value("quantserve_queue_depth"), 7);
 }
 
-// What GET /metrics answers.
-std::string Get(int port) {
-  const int fd = socket(AF_INET, SOCK_STREAM, 0);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)) !=
-      0) {
-    close(fd);
-    return "no connection";
-  }
-  const std::string request =
-      "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
-  EXPECT_EQ(send(fd, request.data(), request.size(), 0),
-            static_cast<ssize_t>(request.size()));
-  std::string answer;
-  char buffer[4096];
-  for (ssize_t n; (n = recv(fd, buffer, sizeof(buffer), 0)) > 0;) {
-    answer.append(buffer, static_cast<size_t>(n));
-  }
-  close(fd);
-  return answer;
-}
-
 TEST(MetricsListenerTest, ServesTheMetricsOnAFreePort) {
   Metrics metrics({"1.2.3", "GNU 12", "1.13"}, SomeCpu());
   const auto listener =
       MetricsListener::Start("127.0.0.1", 0, {metrics.registry()});
   ASSERT_TRUE(listener.ok()) << listener.status();
   EXPECT_GT((*listener)->port(), 0);
-  const std::string answer = Get((*listener)->port());
+  const std::string answer = testing::HttpGet((*listener)->port());
   EXPECT_THAT(answer, HasSubstr("200 OK"));
   EXPECT_THAT(answer, HasSubstr("version=\"1.2.3\""));
 }

@@ -33,11 +33,10 @@ class Call {
   }
   WorkerPool::Done Done() {
     return [this](InferenceResult result) {
-      {
-        MutexLock lock(&mu_);
-        ++times_;
-        result_ = std::move(result);
-      }
+      MutexLock lock(&mu_);
+      ++times_;
+      result_ = std::move(result);
+      // Under the lock: whoever awaits may destroy the call.
       changed_.NotifyAll();
     };
   }

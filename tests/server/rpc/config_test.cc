@@ -1,0 +1,288 @@
+#include "server/rpc/config.h"
+
+#include <fstream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/flags/reflection.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "quantserve/v1/config.pb.h"
+#include "server/rpc/flags.h"
+#include "server/rpc/status_mapping.h"
+
+namespace quantserve {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+std::string WriteFile(const std::string& name, const std::string& text) {
+  const std::string path = ::testing::TempDir() + name;
+  std::ofstream(path) << text;
+  return path;
+}
+
+std::string Message(const absl::Status& status) {
+  return std::string(status.message());
+}
+
+// Options from a command line.
+absl::StatusOr<ServerOptions> FromFlags(
+    const std::vector<std::string>& arguments) {
+  absl::FlagSaver saver;
+  const auto parsed = Parse(ServerCommandLine(), arguments);
+  if (!parsed.ok()) return parsed.status();
+  const auto config = ConfigFromFlags(parsed->given);
+  if (!config.ok()) return config.status();
+  return ToServerOptions(*config);
+}
+
+TEST(ConfigTest, FlagsAndFileSayTheSame) {
+  const std::string path = WriteFile("same.textproto", R"(
+    model: "dir/net.pt"
+    model_name: "net"
+    sample_shape: [3, 32, 32]
+    mean: [0.1, 0.2, 0.3]
+    std: 2
+    scale: 0.5
+    engine: "torchscript"
+    shard { name: "more" path: "more.npy" }
+    calibration_shard: "a.bin"
+    test_shard: "t=b.bin"
+    range_method: "percentile"
+    samples: 100
+    max_accuracy_drop: 0.02
+    address: "::1"
+    port: 1
+    metrics_port: 2
+    workers: 3
+    queue: 4
+    max_batch: 5
+    max_message_bytes: 6000
+    drain_seconds: 7
+  )");
+  const auto file = FromFlags({"--config=" + path});
+  const auto flags = FromFlags({"--model=dir/net.pt",
+                                "--model_name=net",
+                                "--sample_shape=3,32,32",
+                                "--mean=0.1,0.2,0.3",
+                                "--std=2",
+                                "--scale=0.5",
+                                "--engine=torchscript",
+                                "--shard=more=more.npy",
+                                "--calibration_shard=a.bin",
+                                "--test_shard=t=b.bin",
+                                "--range_method=percentile",
+                                "--samples=100",
+                                "--max_accuracy_drop=0.02",
+                                "--address=::1",
+                                "--port=1",
+                                "--metrics_port=2",
+                                "--workers=3",
+                                "--queue=4",
+                                "--max_batch=5",
+                                "--max_message_bytes=6000",
+                                "--drain_seconds=7"});
+  ASSERT_TRUE(file.ok()) << file.status();
+  ASSERT_TRUE(flags.ok()) << flags.status();
+  for (const ServerOptions& o : {*file, *flags}) {
+    EXPECT_EQ(o.model.path, "dir/net.pt");
+    EXPECT_EQ(o.model.name, "net");
+    EXPECT_THAT(o.model.sample_shape, ElementsAre(3, 32, 32));
+    EXPECT_THAT(o.model.preprocessing.mean, ElementsAre(0.1, 0.2, 0.3));
+    EXPECT_THAT(o.model.preprocessing.std, ElementsAre(2));
+    EXPECT_EQ(o.model.preprocessing.scale, 0.5);
+    EXPECT_EQ(o.model.engine, EngineChoice::kTorchScript);
+    ASSERT_EQ(o.quantization.shards.size(), 3);
+    EXPECT_EQ(o.quantization.shards[0].path, "more.npy");
+    EXPECT_EQ(o.quantization.calibration_shard, "calibration");
+    EXPECT_EQ(o.quantization.shards[1].path, "a.bin");
+    EXPECT_EQ(o.quantization.test_shard, "t");
+    EXPECT_EQ(o.quantization.shards[2].path, "b.bin");
+    EXPECT_EQ(o.quantization.ranges.method, RangeMethod::kPercentile);
+    EXPECT_EQ(o.quantization.samples, 100);
+    EXPECT_EQ(o.quantization.gate.max_accuracy_drop, 0.02);
+    EXPECT_EQ(o.network.address, "::1");
+    EXPECT_EQ(o.network.port, 1);
+    EXPECT_EQ(o.network.metrics_port, 2);
+    EXPECT_EQ(o.serving.workers, 3);
+    EXPECT_EQ(o.serving.queue_capacity, 4);
+    EXPECT_EQ(o.serving.max_batch, 5);
+    EXPECT_EQ(o.network.max_message_bytes, 6000);
+    EXPECT_EQ(o.network.drain, absl::Seconds(7));
+  }
+}
+
+TEST(ConfigTest, AFlagWinsOverTheFile) {
+  const std::string path = WriteFile(
+      "base.textproto", "model: \"a.pt\" sample_shape: 8 mean: 1 port: 5");
+  const auto options =
+      FromFlags({"--config", path, "--port=6", "--mean=2", "--model=b.pt"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->network.port, 6);
+  EXPECT_EQ(options->model.path, "b.pt");
+  EXPECT_EQ(options->model.name, "b");
+  EXPECT_THAT(options->model.preprocessing.mean, ElementsAre(2));
+  EXPECT_EQ(options->network.metrics_port, 8002);
+}
+
+TEST(ConfigTest, TheFlagsDefaultsAreTheOptionsDefaults) {
+  const auto options = FromFlags({"--model=m.pt", "--sample_shape=4"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  absl::FlagSaver saver;
+  std::set<std::string> all;
+  for (const FlagGroup& group : ServerCommandLine().groups) {
+    for (const std::string& flag : group.flags) {
+      if (flag != "config" && flag != "model" && flag != "sample_shape" &&
+          flag != "model_name") {
+        all.insert(flag);
+      }
+    }
+  }
+  // As if every flag had been given with its default.
+  auto config = ConfigFromFlags(all);
+  ASSERT_TRUE(config.ok()) << config.status();
+  config->set_model("m.pt");
+  config->add_sample_shape(4);
+  const auto same = ToServerOptions(*config);
+  ASSERT_TRUE(same.ok()) << same.status();
+  EXPECT_EQ(same->network.port, options->network.port);
+  EXPECT_EQ(same->network.drain, options->network.drain);
+  EXPECT_EQ(same->network.address, options->network.address);
+  EXPECT_EQ(same->serving.queue_capacity, options->serving.queue_capacity);
+  EXPECT_EQ(same->quantization.ranges.method,
+            options->quantization.ranges.method);
+  EXPECT_EQ(same->quantization.gate.min_sqnr_db,
+            options->quantization.gate.min_sqnr_db);
+  EXPECT_EQ(same->model.preprocessing.scale,
+            options->model.preprocessing.scale);
+}
+
+TEST(ConfigTest, EveryFieldOfTheFileIsAFlagAndTheOtherWayRound) {
+  std::set<std::string> flags, fields;
+  for (const FlagGroup& group : ServerCommandLine().groups) {
+    for (const std::string& flag : group.flags) {
+      EXPECT_NE(absl::FindCommandLineFlag(flag), nullptr) << flag;
+      flags.insert(flag);
+    }
+  }
+  const auto* descriptor = v1::ServerConfig::descriptor();
+  for (int i = 0; i < descriptor->field_count(); ++i) {
+    fields.insert(descriptor->field(i)->name());
+  }
+  for (const char* own : {"config", "verbose", "version"}) flags.erase(own);
+  EXPECT_EQ(flags, fields);
+}
+
+TEST(ConfigTest, MistakesInTheFileAreOneLineWithItsNameAndPlace) {
+  struct Case {
+    const char* text;
+    const char* message;
+  };
+  const Case cases[] = {
+      {"model: \"a.pt\"\nfoo: 1\n", "line 2, column 4"},
+      {"model: 1", "line 1, column 8"},
+      {"port: \"http\"", "line 1"},
+      {"port: 99999999999", "line 1"},
+      {"shard { nome: \"a\" }", "\"nome\""},
+      {"model: \"a", "line 1"},
+      {"\x01\x02", "line 1"},
+  };
+  for (const Case& c : cases) {
+    const std::string path = WriteFile("bad.textproto", c.text);
+    const auto config = ReadConfigFile(path);
+    EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(Message(config.status()), HasSubstr(path));
+    EXPECT_THAT(Message(config.status()), HasSubstr(c.message));
+    EXPECT_THAT(Message(config.status()), Not(HasSubstr("\n")));
+  }
+  EXPECT_EQ(ReadConfigFile("/no/such/file").status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadConfigFile("/tmp").status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(ConfigTest, MistakesInFlagsAreNamed) {
+  struct Case {
+    std::vector<std::string> arguments;
+    const char* message;
+  };
+  const Case cases[] = {
+      {{}, "no model"},
+      {{"--model=m.pt"}, "--sample_shape"},
+      {{"--model=m.pt", "--sample_shape=3,x"}, "--sample_shape has \"x\""},
+      {{"--model=m.pt", "--sample_shape=3", "--mean=a"}, "--mean has \"a\""},
+      {{"--model=m.pt", "--sample_shape=3", "--std=0"}, "std"},
+      {{"--model=m.pt", "--sample_shape=3", "--engine=gpu"}, "gpu"},
+      {{"--model=m.pt", "--sample_shape=3", "--range_method=max"}, "max"},
+      {{"--model=m.pt", "--sample_shape=3", "--port=70000"}, "port is 70000"},
+      {{"--model=m.pt", "--sample_shape=3", "--drain_seconds=nan"}, "drain"},
+      {{"--model=m.pt", "--sample_shape=3", "--shard=a=1,a=2"},
+       "\"a\" is given twice"},
+      {{"--model=m.pt", "--modle=x"}, "unknown flag --modle=x"},
+  };
+  for (const Case& c : cases) {
+    const auto options = FromFlags(c.arguments);
+    ASSERT_FALSE(options.ok()) << c.message;
+    EXPECT_THAT(Message(options.status()), HasSubstr(c.message));
+  }
+}
+
+TEST(ConfigTest, AShardIsAPathOrANameAndAPath) {
+  EXPECT_EQ(ParseNamedShard("a=b/c.bin").name, "a");
+  EXPECT_EQ(ParseNamedShard("a=b/c.bin").path, "b/c.bin");
+  EXPECT_EQ(ParseNamedShard("dir/c d.bin").name, "c_d");
+  EXPECT_EQ(ParseNamedShard("dir/c d.bin").path, "dir/c d.bin");
+  EXPECT_EQ(ParseNamedShard("dir/x=y.bin").path, "dir/x=y.bin");
+}
+
+TEST(ConfigTest, CalibrationCanNameAListedShard) {
+  const auto options = FromFlags({"--model=m.pt", "--shard=a=1.bin,b=2.bin",
+                                  "--calibration_shard=b", "--test_shard=a"});
+  ASSERT_TRUE(options.ok()) << options.status();
+  EXPECT_EQ(options->quantization.calibration_shard, "b");
+  EXPECT_EQ(options->quantization.test_shard, "a");
+  EXPECT_EQ(options->quantization.shards.size(), 2);
+}
+
+TEST(LabelsTest, AreLinesOfAFile) {
+  const auto labels =
+      ReadLabels(WriteFile("labels", "cat\r\n  dog \nfish\n\n"));
+  ASSERT_TRUE(labels.ok()) << labels.status();
+  EXPECT_THAT(*labels, ElementsAre("cat", "dog", "fish"));
+  EXPECT_THAT(Message(ReadLabels(WriteFile("gap", "cat\n\nfish\n")).status()),
+              HasSubstr("line 2 is empty"));
+  EXPECT_THAT(Message(ReadLabels(WriteFile("none", "\n")).status()),
+              HasSubstr("has 0 class names"));
+  EXPECT_EQ(ReadLabels("/no/labels").status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(StatusMappingTest, KeepsCodesAndMessagesOfWhatCallersDid) {
+  const auto mapped =
+      ToGrpcStatus(absl::InvalidArgumentError("input \"x\" is bad"));
+  EXPECT_EQ(mapped.error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+  EXPECT_EQ(mapped.error_message(), "input \"x\" is bad");
+  EXPECT_TRUE(ToGrpcStatus(absl::OkStatus()).ok());
+  EXPECT_EQ(ToGrpcStatus(absl::AbortedError("busy")).error_code(),
+            grpc::StatusCode::ABORTED);
+}
+
+TEST(StatusMappingTest, KeepsPathsAndPointersToItself) {
+  for (const absl::Status& status :
+       {absl::InternalError("/secret at 0x7fff"),
+        absl::UnknownError("/secret at 0x7fff"),
+        absl::DataLossError("/secret at 0x7fff")}) {
+    const auto mapped = ToGrpcStatus(status);
+    EXPECT_EQ(mapped.error_code(), grpc::StatusCode::INTERNAL);
+    EXPECT_THAT(mapped.error_message(), Not(HasSubstr("secret")));
+    EXPECT_THAT(mapped.error_message(), Not(HasSubstr("0x")));
+    EXPECT_THAT(mapped.error_message(), HasSubstr("see the server's log"));
+  }
+}
+
+}  // namespace
+}  // namespace quantserve

@@ -1,0 +1,454 @@
+// The whole server in this process, on real sockets, around a fake model: for
+// faults and the order of events that a real model can't be made to show.
+#include <cstring>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "client/client.h"
+#include "gmock/gmock.h"
+#include "grpc/health/v1/health.grpc.pb.h"
+#include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
+#include "server/rpc/quant_server.h"
+#include "tests/testing/fake_model.h"
+#include "tests/testing/http_get.h"
+
+namespace quantserve {
+namespace {
+
+using grpc::health::v1::HealthCheckResponse;
+using ::testing::ElementsAre;
+using testing::FakeControls;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  ServiceTest() {
+    options_.model.path = "fake.pt";
+    options_.model.name = "fake";
+    options_.model.sample_shape = testing::FakeSampleShape();
+    options_.serving.workers = 1;
+    options_.serving.queue_capacity = 2;
+    options_.quantization.shards = {
+        {"calibration", testing::WriteFakeShard(40, "rpc_calibration.npy")}};
+    options_.quantization.calibration_shard = "calibration";
+    options_.network.port = 0;
+    options_.network.metrics_port = 0;
+    options_.network.max_message_bytes = 64 << 10;
+  }
+  ~ServiceTest() override {
+    controls_->runs.Open();
+    controls_->quantizes.Open();
+  }
+
+  void Listen() {
+    ServerParts parts;
+    parts.pipeline =
+        testing::MakeFakePipeline(controls_, options_.model.preprocessing);
+    parts.shards = std::make_unique<ShardStore>(options_.quantization.shards);
+    parts.class_names = {"cat", "dog", "fish", "bird"};
+    parts.build = {"1.2.3", "GNU 12", "1.13"};
+    auto server = QuantServer::Listen(options_, std::move(parts));
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    target_ = "127.0.0.1:" + std::to_string(server_->port());
+    channel_ = grpc::CreateChannel(target_, grpc::InsecureChannelCredentials());
+    client_ = std::make_unique<Client>(target_);
+  }
+  void Start() {
+    Listen();
+    const absl::Status started = server_->StartUp();
+    ASSERT_TRUE(started.ok()) << started;
+  }
+
+  static v1::PredictRequest Request(const std::string& variant = "") {
+    v1::PredictRequest request;
+    request.set_variant(variant);
+    v1::Tensor* tensor = request.add_inputs();
+    tensor->set_dtype(v1::FP32);
+    for (int64_t dim : {1, 3, 2, 2}) tensor->add_shape(dim);
+    const float values[12] = {1, 5, 3, 4};
+    tensor->set_data(values, sizeof(values));
+    return request;
+  }
+  static std::vector<float> Values(const v1::Tensor& tensor) {
+    std::vector<float> values(tensor.data().size() / sizeof(float));
+    std::memcpy(values.data(), tensor.data().data(), tensor.data().size());
+    return values;
+  }
+  HealthCheckResponse::ServingStatus Health(const std::string& service) {
+    grpc::ClientContext context;
+    grpc::health::v1::HealthCheckRequest request;
+    request.set_service(service);
+    HealthCheckResponse response;
+    const auto stub = grpc::health::v1::Health::NewStub(channel_);
+    EXPECT_TRUE(stub->Check(&context, request, &response).ok());
+    return response.status();
+  }
+  std::string Metric(const std::string& line) {
+    const std::string text = testing::HttpGet(server_->metrics_port());
+    const size_t at = text.find("\n" + line + " ");
+    if (at == std::string::npos) return "absent";
+    const size_t value = at + line.size() + 2;
+    return text.substr(value, text.find('\n', value) - value);
+  }
+
+  std::shared_ptr<FakeControls> controls_ = std::make_shared<FakeControls>();
+  ServerOptions options_;
+  std::unique_ptr<QuantServer> server_;
+  std::string target_;
+  std::shared_ptr<grpc::Channel> channel_;
+  std::unique_ptr<Client> client_;
+};
+
+TEST_F(ServiceTest, PredictsOnBothVariantsAndSaysWhichAnswered) {
+  Start();
+  v1::PredictRequest request = Request("fp32");
+  request.set_top_k(2);
+  const auto fp32 = client_->Predict(request);
+  ASSERT_TRUE(fp32.ok()) << fp32.status();
+  EXPECT_EQ(fp32->model(), "fake");
+  EXPECT_EQ(fp32->variant(), "fp32");
+  EXPECT_EQ(fp32->generation(), 1);
+  EXPECT_EQ(fp32->outputs(0).name(), "logits");
+  EXPECT_THAT(Values(fp32->outputs(0)), ElementsAre(1, 5, 3, 4));
+  EXPECT_EQ(fp32->top_k(0).entries(0).label(), "dog");
+  EXPECT_EQ(fp32->top_k(0).entries(1).label(), "bird");
+  EXPECT_TRUE(fp32->has_queue_time());
+  EXPECT_TRUE(fp32->has_compute_time());
+  EXPECT_EQ(client_->Predict(Request())->variant(), "int8");
+}
+
+TEST_F(ServiceTest, PreprocessesRawPixels) {
+  options_.model.preprocessing.scale = 2;
+  Start();
+  v1::PredictRequest request = Request("fp32");
+  request.mutable_inputs(0)->set_dtype(v1::UINT8);
+  request.mutable_inputs(0)->set_data(
+      std::string("\1\2\3\4\0\0\0\0\0\0\0\0", 12));
+  const auto response = client_->Predict(request);
+  ASSERT_TRUE(response.ok()) << response.status();
+  EXPECT_THAT(Values(response->outputs(0)), ElementsAre(2, 4, 6, 8));
+}
+
+TEST_F(ServiceTest, IsLiveBeforeItIsReady) {
+  controls_->quantizes.Close();
+  Listen();
+  EXPECT_EQ(Health(""), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Health("quantserve.v1.InferenceService"),
+            HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(client_->Predict(Request()).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  // The job's slot is free, but not for callers.
+  EXPECT_EQ(client_->Quantize({}, nullptr).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  std::thread starter([this] { EXPECT_TRUE(server_->StartUp().ok()); });
+  controls_->quantizes.AwaitWaiting(1);
+  EXPECT_EQ(Health(""), HealthCheckResponse::NOT_SERVING);
+  const auto status = client_->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_FALSE(status->server().ready());
+  EXPECT_EQ(status->models(0).running_job().name(), "start");
+  EXPECT_EQ(client_->Quantize({}, nullptr).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  controls_->quantizes.Open();
+  starter.join();
+  EXPECT_EQ(Health(""), HealthCheckResponse::SERVING);
+  EXPECT_EQ(Health("quantserve.v1.InferenceService"),
+            HealthCheckResponse::SERVING);
+  EXPECT_EQ(Health("quantserve.v1.QuantizationService"),
+            HealthCheckResponse::SERVING);
+  EXPECT_TRUE(client_->AwaitReady(absl::Seconds(5)).ok());
+}
+
+TEST_F(ServiceTest, WatchersSeeTheServerComeAndGo) {
+  Listen();
+  grpc::ClientContext context;
+  const auto stub = grpc::health::v1::Health::NewStub(channel_);
+  const auto reader = stub->Watch(&context, {});
+  HealthCheckResponse response;
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  ASSERT_TRUE(server_->StartUp().ok());
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::SERVING);
+  server_->BeginShutdown();
+  ASSERT_TRUE(reader->Read(&response));
+  EXPECT_EQ(response.status(), HealthCheckResponse::NOT_SERVING);
+  // A watcher that stays must not hold up the end.
+  EXPECT_TRUE(server_->Shutdown());
+}
+
+TEST_F(ServiceTest, EachMistakeOfACallerHasItsCode) {
+  Start();
+  const auto code = [this](const v1::PredictRequest& request) {
+    return client_->Predict(request).status().code();
+  };
+  v1::PredictRequest request = Request();
+  request.set_model("other");
+  EXPECT_EQ(code(request), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code(Request("int4")), absl::StatusCode::kNotFound);
+  EXPECT_EQ(code({}), absl::StatusCode::kInvalidArgument);
+  request = Request();
+  request.mutable_inputs(0)->set_shape(0, 2);
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  request = Request();
+  request.set_top_k(5);
+  EXPECT_EQ(code(request), absl::StatusCode::kInvalidArgument);
+  request = Request();
+  request.mutable_inputs(0)->set_data(std::string(100 << 10, 'x'));
+  EXPECT_EQ(code(request), absl::StatusCode::kResourceExhausted);
+
+  v1::QuantizeRequest quantize;
+  quantize.set_calibration_shard("../../etc/passwd");
+  EXPECT_EQ(client_->Quantize(quantize, nullptr).status().code(),
+            absl::StatusCode::kNotFound);
+  quantize.set_calibration_shard("");
+  quantize.set_samples(-1);
+  EXPECT_EQ(client_->Quantize(quantize, nullptr).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  quantize.set_samples(0);
+  quantize.set_range_method("median");
+  EXPECT_EQ(client_->Quantize(quantize, nullptr).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  v1::GetStatusRequest status;
+  status.set_model("other");
+  EXPECT_EQ(client_->GetStatus(status).status().code(),
+            absl::StatusCode::kNotFound);
+  EXPECT_EQ(client_->Evaluate({}).status().code(),
+            absl::StatusCode::kInvalidArgument);
+
+  EXPECT_TRUE(client_->Predict(Request()).ok());
+  EXPECT_EQ(Metric("quantserve_requests_total{code=\"NOT_FOUND\",rpc="
+                   "\"Predict\",variant=\"none\"}"),
+            "2");
+  EXPECT_EQ(Metric("quantserve_requests_total{code=\"INVALID_ARGUMENT\",rpc="
+                   "\"Quantize\",variant=\"int8\"}"),
+            "2");
+}
+
+TEST_F(ServiceTest, AFullQueueIsAFastRefusalThatSaysWhenToTryAgain) {
+  Start();
+  controls_->runs.Close();
+  std::vector<std::thread> callers;
+  const auto call = [this] { EXPECT_TRUE(client_->Predict(Request()).ok()); };
+  callers.emplace_back(call);
+  controls_->runs.AwaitWaiting(1);
+  callers.emplace_back(call);
+  callers.emplace_back(call);
+  while (server_->host().pool().queue_depth() < 2) std::this_thread::yield();
+  EXPECT_EQ(Metric("quantserve_queue_depth"), "2");
+
+  grpc::ClientContext context;
+  v1::PredictResponse response;
+  const auto stub = v1::InferenceService::NewStub(channel_);
+  const grpc::Status status = stub->Predict(&context, Request(), &response);
+  EXPECT_EQ(status.error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_THAT(status.error_message(), HasSubstr("queue is full"));
+  EXPECT_EQ(context.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"),
+            1);
+  controls_->runs.Open();
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST_F(ServiceTest, AnEnginesFailureStaysInTheServer) {
+  Start();
+  controls_->fail_runs = true;
+  const auto response = client_->Predict(Request());
+  EXPECT_EQ(response.status().code(), absl::StatusCode::kInternal);
+  EXPECT_THAT(std::string(response.status().message()),
+              Not(HasSubstr("secret")));
+  controls_->fail_runs = false;
+  EXPECT_TRUE(client_->Predict(Request()).ok());
+}
+
+TEST_F(ServiceTest, QuantizeStreamsProgressAndThenTheReport) {
+  Start();
+  std::vector<std::string> phases;
+  const auto result = client_->Quantize({}, [&](const v1::Progress& progress) {
+    if (phases.empty() || phases.back() != progress.phase()) {
+      phases.push_back(progress.phase());
+    }
+  });
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_TRUE(result->published());
+  EXPECT_EQ(result->generation(), 2);
+  EXPECT_EQ(result->report().shard(), "calibration");
+  EXPECT_EQ(result->report().layers(0).op(), "Linear");
+  EXPECT_EQ(result->comparison().agreement(), 1);
+  EXPECT_TRUE(result->gate().passed());
+  EXPECT_FALSE(result->int8().has_accuracy());
+  EXPECT_FALSE(phases.empty());
+  EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 2);
+  EXPECT_EQ(Metric("quantserve_variant_generation{variant=\"int8\"}"), "2");
+  EXPECT_EQ(Metric("quantserve_quantization_runs_total{result=\"published\"}"),
+            "2");
+}
+
+TEST_F(ServiceTest, ARefusalComesWithItsNumbers) {
+  Start();
+  controls_->wrong_int8 = true;
+  v1::QuantizeResult refused;
+  const auto result = client_->Quantize({}, nullptr, &refused);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(result.status().message()),
+              HasSubstr("the gate refused"));
+  EXPECT_FALSE(refused.gate().passed());
+  EXPECT_FALSE(refused.published());
+  EXPECT_LT(refused.comparison().agreement(), 0.5);
+  EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 1);
+  const auto status = client_->GetStatus();
+  EXPECT_THAT(status->models(0).last_quantization().error(),
+              HasSubstr("the gate refused"));
+}
+
+TEST_F(ServiceTest, ASecondJobIsAbortedAndTheFirstGoesOn) {
+  Start();
+  controls_->quantizes.Close();
+  std::thread first([this] {
+    const auto result = client_->Quantize({}, nullptr);
+    EXPECT_TRUE(result.ok()) << result.status();
+  });
+  controls_->quantizes.AwaitWaiting(1);
+  EXPECT_EQ(client_->Quantize({}, nullptr).status().code(),
+            absl::StatusCode::kAborted);
+  v1::EvaluateRequest evaluate;
+  evaluate.set_shard("calibration");
+  EXPECT_EQ(client_->Evaluate(evaluate).status().code(),
+            absl::StatusCode::kAborted);
+  EXPECT_TRUE(client_->Predict(Request()).ok());
+  controls_->quantizes.Open();
+  first.join();
+  const auto evaluated = client_->Evaluate(evaluate);
+  ASSERT_TRUE(evaluated.ok()) << evaluated.status();
+  EXPECT_EQ(evaluated->variant(), "int8");
+  EXPECT_EQ(evaluated->generation(), 2);
+  EXPECT_EQ(evaluated->evaluation().samples(), 40);
+  EXPECT_EQ(evaluated->comparison().agreement(), 1);
+}
+
+TEST_F(ServiceTest, ACallerThatGoesAwayCancelsItsJob) {
+  Start();
+  controls_->quantizes.Close();
+  grpc::ClientContext context;
+  const auto stub = v1::QuantizationService::NewStub(channel_);
+  const auto reader = stub->Quantize(&context, {});
+  controls_->quantizes.AwaitWaiting(1);
+  context.TryCancel();
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  // The server learns of it in its own time. Opening the gate earlier would let
+  // the job go on and publish.
+  while (!server_->host().running_job()->cancelled) std::this_thread::yield();
+  controls_->quantizes.Open();
+  while (server_->host().running_job().has_value()) std::this_thread::yield();
+  EXPECT_EQ(Metric("quantserve_quantization_runs_total{result=\"cancelled\"}"),
+            "1");
+  EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 1);
+}
+
+TEST_F(ServiceTest, ShuttingDownFinishesWhatIsInFlight) {
+  Start();
+  controls_->runs.Close();
+  std::vector<std::thread> callers;
+  for (int i = 0; i < 3; ++i) {
+    callers.emplace_back([this] {
+      const auto response = client_->Predict(Request());
+      EXPECT_TRUE(response.ok()) << response.status();
+    });
+    if (i == 0) controls_->runs.AwaitWaiting(1);
+  }
+  while (server_->host().pool().queue_depth() < 2) std::this_thread::yield();
+  server_->BeginShutdown();
+  EXPECT_EQ(Health(""), HealthCheckResponse::NOT_SERVING);
+  EXPECT_EQ(Metric("quantserve_ready"), "0");
+  EXPECT_EQ(client_->Predict(Request()).status().code(),
+            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(client_->Quantize({}, nullptr).status().code(),
+            absl::StatusCode::kUnavailable);
+  std::thread opener([this] { controls_->runs.Open(); });
+  EXPECT_TRUE(server_->Shutdown());
+  opener.join();
+  for (std::thread& caller : callers) caller.join();
+}
+
+TEST_F(ServiceTest, ShuttingDownEndsAtItsDeadline) {
+  options_.network.drain = absl::Milliseconds(20);
+  Start();
+  controls_->runs.Close();
+  absl::Status running, waiting;
+  std::thread first([&] { running = client_->Predict(Request()).status(); });
+  controls_->runs.AwaitWaiting(1);
+  std::thread second([&] { waiting = client_->Predict(Request()).status(); });
+  while (server_->host().pool().queue_depth() < 1) std::this_thread::yield();
+  std::thread opener([this, &second] {
+    // The running one can't be taken back; the waiting one is told at once.
+    second.join();
+    controls_->runs.Open();
+  });
+  EXPECT_FALSE(server_->Shutdown());
+  opener.join();
+  first.join();
+  EXPECT_EQ(waiting.code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServiceTest, StoppingDuringTheStartEndsIt) {
+  controls_->quantizes.Close();
+  Listen();
+  absl::Status started;
+  std::thread starter([&] { started = server_->StartUp(); });
+  controls_->quantizes.AwaitWaiting(1);
+  server_->BeginShutdown();
+  controls_->quantizes.Open();
+  starter.join();
+  EXPECT_EQ(started.code(), absl::StatusCode::kCancelled);
+  EXPECT_TRUE(server_->Shutdown());
+}
+
+TEST_F(ServiceTest, SaysThatThePortIsInUse) {
+  Start();
+  options_.network.port = server_->port();
+  ServerParts parts;
+  parts.pipeline = testing::MakeFakePipeline(controls_);
+  parts.shards = std::make_unique<ShardStore>(options_.quantization.shards);
+  const auto second = QuantServer::Listen(options_, std::move(parts));
+  EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(std::string(second.status().message()),
+            "cannot listen on " + target_ +
+                " for gRPC: the port is in use, or the address is not this "
+                "machine's");
+  EXPECT_TRUE(client_->Predict(Request()).ok());
+}
+
+TEST_F(ServiceTest, StatusTellsEverythingAboutTheModel) {
+  Start();
+  const auto status = client_->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_TRUE(status->server().ready());
+  EXPECT_EQ(status->server().version(), "1.2.3");
+  EXPECT_EQ(status->server().workers(), 1);
+  EXPECT_EQ(status->server().queue_capacity(), 2);
+  EXPECT_GT(status->server().cpu().cores(), 0);
+  const v1::ModelStatus& model = status->models(0);
+  EXPECT_EQ(model.name(), "fake");
+  EXPECT_EQ(model.default_variant(), "int8");
+  EXPECT_THAT(model.inputs(0).shape(), ElementsAre(3, 2, 2));
+  EXPECT_THAT(model.class_names(), ElementsAre("cat", "dog", "fish", "bird"));
+  EXPECT_THAT(model.shards(), ElementsAre("calibration"));
+  EXPECT_TRUE(model.last_quantization().published());
+  const v1::VariantStatus& int8 = model.variants(1);
+  EXPECT_EQ(int8.name(), "int8");
+  EXPECT_TRUE(int8.ready());
+  EXPECT_EQ(int8.engine().name(), "fake");
+  EXPECT_EQ(int8.engine().weight_bytes(), 1000);
+  EXPECT_EQ(int8.size_bytes(), 1000);
+  EXPECT_TRUE(int8.gate().passed());
+  EXPECT_EQ(int8.evaluation().samples(), 10);
+  EXPECT_GT(int8.published().seconds(), 1600000000);
+}
+
+}  // namespace
+}  // namespace quantserve

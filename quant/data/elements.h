@@ -64,6 +64,7 @@ std::vector<int64_t> CopyLabels(absl::string_view data) {
   for (size_t i = 0; i < labels.size(); ++i) {
     T value;
     std::memcpy(&value, data.data() + i * sizeof(T), sizeof(T));
+    // Numbers, not text. NOLINTNEXTLINE(bugprone-signed-char-misuse)
     labels[i] = static_cast<int64_t>(value);
   }
   return labels;

@@ -69,16 +69,17 @@ void Preprocess(const Preprocessing& preprocessing,
   const int64_t channels = sample_shape.empty() ? 1 : sample_shape[0];
   const int64_t plane = sample / channels;
   const int64_t planes = static_cast<int64_t>(raw.size()) / plane;
+  // In floats and in this order, as PyTorch's users write it: the last bit can
+  // move a pixel to the next 8-bit step.
+  const float scale = static_cast<float>(preprocessing.scale);
   for (int64_t p = 0; p < planes; ++p) {
     const int64_t c = p % channels;
-    const double std = ForChannel(preprocessing.std, c, 1);
-    const float a = static_cast<float>(preprocessing.scale / std);
-    const float b =
-        static_cast<float>(-ForChannel(preprocessing.mean, c, 0) / std);
+    const float mean = static_cast<float>(ForChannel(preprocessing.mean, c, 0));
+    const float std = static_cast<float>(ForChannel(preprocessing.std, c, 1));
     const uint8_t* const from = raw.data() + p * plane;
     float* const to = out.data() + p * plane;
     for (int64_t i = 0; i < plane; ++i) {
-      to[i] = static_cast<float>(from[i]) * a + b;
+      to[i] = (static_cast<float>(from[i]) * scale - mean) / std;
     }
   }
 }

@@ -10,16 +10,16 @@
 
 namespace quantserve {
 
-// x = (raw * scale - mean[c]) / std[c], channel c being the sample's first
-// dimension. It applies to 8-bit samples only, in shards and in requests:
-// float samples are taken as they are.
+// x = (raw * scale - mean[c]) / std[c] in single precision, channel c being the
+// sample's first dimension. It applies to 8-bit samples only, in shards and in
+// requests: float samples are taken as they are.
 struct Preprocessing {
   double scale = 1.0 / 255.0;
   std::vector<double> mean;  // empty: 0; one entry: every channel
   std::vector<double> std;   // empty: 1; one entry: every channel
 
   // INVALID_ARGUMENT if a list's length is neither 0, 1 nor `channels`, a
-  // deviation is not positive, or a number is not finite.
+  // deviation is below 1e-9, or a number is not finite or beyond 1e9.
   absl::Status Validate(int64_t channels) const;
 };
 

@@ -22,6 +22,10 @@ TEST(PreprocessingTest, ScalesThenSubtractsThenDividesPerChannel) {
     const double want =
         (raw[i] / 255.0 - preprocessing.mean[c]) / preprocessing.std[c];
     ASSERT_NEAR(out[i], want, 1e-6) << i;
+    // To the last bit what single precision gives.
+    const float mean = static_cast<float>(preprocessing.mean[c]);
+    const float std = static_cast<float>(preprocessing.std[c]);
+    ASSERT_EQ(out[i], (raw[i] * static_cast<float>(1 / 255.0) - mean) / std);
   }
 }
 

@@ -23,11 +23,9 @@ struct Outcome {
   std::string output;  // both streams
 };
 
-Outcome RunTool(const std::string& flags) {
-  const std::string command = std::string("'") + QUANTSERVE_BIN_DIR +
-                              "/make_demo_model' " + flags + " 2>&1";
+Outcome RunCommand(const std::string& command) {
   Outcome outcome;
-  std::FILE* const pipe = popen(command.c_str(), "r");
+  std::FILE* const pipe = popen((command + " 2>&1").c_str(), "r");
   if (pipe == nullptr) return outcome;
   char buffer[4096];
   size_t n = 0;
@@ -37,6 +35,11 @@ Outcome RunTool(const std::string& flags) {
   const int status = pclose(pipe);
   outcome.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   return outcome;
+}
+
+Outcome RunTool(const std::string& flags) {
+  return RunCommand(std::string("'") + QUANTSERVE_BIN_DIR +
+                    "/make_demo_model' " + flags);
 }
 
 class MakeDemoModelTest : public testing::Test {
@@ -77,6 +80,18 @@ TEST_F(MakeDemoModelTest, MakesEverythingOnceAndAgainWhenForced) {
   // A damaged file is made anew.
   std::ofstream(directory_ / kDemoTestFile) << "damaged";
   EXPECT_THAT(RunTool(Flags("--seed=2")).output, HasSubstr("trained on 64"));
+}
+
+// The model is an ordinary TorchScript file: PyTorch measures what the tool
+// did.
+TEST_F(MakeDemoModelTest, PyTorchReadsTheModelAndFindsTheSameAccuracy) {
+  const Outcome made = RunTool(Flags(""));
+  ASSERT_EQ(made.code, 0) << made.output;
+  const Outcome measured = RunCommand(
+      std::string("/usr/bin/python3 '") + QUANTSERVE_SOURCE_DIR +
+      "/tests/quant/demo/measure_demo_model.py' '" + directory_.string() + "'");
+  EXPECT_EQ(measured.code, 0) << measured.output;
+  EXPECT_THAT(made.output, HasSubstr("accuracy " + measured.output));
 }
 
 TEST_F(MakeDemoModelTest, BadFlagsGiveOneLineAndExitCodeTwo) {

@@ -1,9 +1,7 @@
-// bench: many Predict calls from a few clients, each waiting for its answer.
-#include <algorithm>
-#include <atomic>
-#include <chrono>
+// bench and compare: the latency of one variant, or of each beside its accuracy
+// and size.
 #include <cstdio>
-#include <thread>
+#include <string>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -11,147 +9,143 @@
 #include "absl/strings/str_format.h"
 #include "client/quantctl/command.h"
 #include "client/quantctl/input.h"
+#include "client/quantctl/load.h"
 #include "client/quantctl/table.h"
 #include "nlohmann/json.hpp"
-
-ABSL_FLAG(int32_t, clients, 1,
-          "Connections, each with one call in flight; 1 to 256.");
-ABSL_FLAG(int64_t, requests, 1000, "Calls in all; 1 to 10,000,000.");
 
 namespace quantserve {
 namespace {
 
-struct Load {
-  std::vector<double> latencies;  // seconds, of calls that succeeded
-  int64_t failed = 0;
-  absl::Status first_failure;
-  double seconds = 0;
+// What both need to know.
+struct Setup {
+  bool json = false;
+  v1::ModelStatus model;
+  v1::PredictRequest request;
 };
 
-double Now() {
-  return std::chrono::duration<double>(
-             std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-// Takes calls off the common count until it is used up.
-void RunClient(const v1::PredictRequest& request, std::atomic<int64_t>* left,
-               Load* load) {
-  const auto client = Connect();
-  // The first call makes the connection and is not counted.
-  if (const auto warm = (*client)->Predict(request); !warm.ok()) {
-    load->first_failure = warm.status();
-  }
-  const double start = Now();
-  while (left->fetch_sub(1) > 0) {
-    const double sent = Now();
-    const auto response = (*client)->Predict(request);
-    if (response.ok()) {
-      load->latencies.push_back(Now() - sent);
-    } else {
-      if (load->failed++ == 0) load->first_failure = response.status();
-    }
-  }
-  load->seconds = Now() - start;
-}
-
-Load Merge(std::vector<Load> loads) {
-  Load all;
-  for (Load& load : loads) {
-    all.latencies.insert(all.latencies.end(), load.latencies.begin(),
-                         load.latencies.end());
-    all.failed += load.failed;
-    if (all.first_failure.ok()) all.first_failure = load.first_failure;
-    all.seconds = std::max(all.seconds, load.seconds);
-  }
-  std::sort(all.latencies.begin(), all.latencies.end());
-  return all;
-}
-
-absl::Duration Percentile(const std::vector<double>& sorted, double share) {
-  if (sorted.empty()) return absl::ZeroDuration();
-  const auto rank = static_cast<size_t>(share * (sorted.size() - 1) + 0.5);
-  return absl::Seconds(sorted[rank]);
-}
-
-absl::Status CheckFlags() {
-  const int32_t clients = absl::GetFlag(FLAGS_clients);
-  if (clients < 1 || clients > 256) {
-    return UsageError(
-        absl::StrCat("flag --clients is ", clients, ", want 1 to 256"));
-  }
-  const int64_t requests = absl::GetFlag(FLAGS_requests);
-  if (requests < 1 || requests > 10000000) {
-    return UsageError(
-        absl::StrCat("flag --requests is ", requests, ", want 1 to 10000000"));
-  }
-  return absl::OkStatus();
-}
-
-void Print(const Load& load, const std::string& variant, int clients,
-           bool as_json) {
-  const auto done = static_cast<double>(load.latencies.size());
-  const double rate = load.seconds > 0 ? done / load.seconds : 0;
-  const absl::Duration p50 = Percentile(load.latencies, 0.5);
-  const absl::Duration p90 = Percentile(load.latencies, 0.9);
-  const absl::Duration p99 = Percentile(load.latencies, 0.99);
-  if (as_json) {
-    const nlohmann::json json = {{"variant", variant},
-                                 {"clients", clients},
-                                 {"requests", load.latencies.size()},
-                                 {"failed", load.failed},
-                                 {"rate_per_second", rate},
-                                 {"p50_ms", absl::ToDoubleMilliseconds(p50)},
-                                 {"p90_ms", absl::ToDoubleMilliseconds(p90)},
-                                 {"p99_ms", absl::ToDoubleMilliseconds(p99)}};
-    std::printf("%s\n", json.dump(2).c_str());
-    return;
-  }
-  Table table({"variant", "clients", "answered", "failed", "calls/s", "p50",
-               "p90", "p99"});
-  table.Add({variant, absl::StrCat(clients),
-             absl::StrCat(load.latencies.size()), absl::StrCat(load.failed),
-             absl::StrFormat("%.0f", rate), Milliseconds(p50),
-             Milliseconds(p90), Milliseconds(p99)});
-  std::fputs(table.Render().c_str(), stdout);
-}
-
-absl::Status Run(const Arguments&) {
+absl::StatusOr<Setup> Prepare() {
+  Setup setup;
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
-  if (absl::Status flags = CheckFlags(); !flags.ok()) return flags;
+  setup.json = *json;
+  const absl::Status flags = CheckLoadFlags();
+  if (!flags.ok()) return flags;
   const auto client = Connect();
   if (!client.ok()) return client.status();
   const auto status = (*client)->GetStatus();
   if (!status.ok()) return status.status();
-  const auto model = OnlyModel(*status);
+  auto model = OnlyModel(*status);
   if (!model.ok()) return model.status();
-  auto given = ReadInput(*model);
-  if (!given.ok()) return given.status();
-  const auto input = given->has_value()
-                         ? absl::StatusOr<Input>(**std::move(given))
-                         : RandomInput(*model);
+  setup.model = *std::move(model);
+  auto input = LoadInput(setup.model);
   if (!input.ok()) return input.status();
-  v1::PredictRequest request;
-  request.set_variant(VariantFlag());
-  *request.add_inputs() = input->tensor;
+  *setup.request.add_inputs() = std::move(input->tensor);
+  return setup;
+}
 
-  const int clients = absl::GetFlag(FLAGS_clients);
-  std::atomic<int64_t> left{absl::GetFlag(FLAGS_requests)};
-  std::vector<Load> loads(static_cast<size_t>(clients));
-  std::vector<std::thread> threads;
-  for (Load& load : loads) {
-    threads.emplace_back(
-        [&request, &left, &load] { RunClient(request, &left, &load); });
+absl::Status Failure(const Load& load) {
+  if (load.failed == 0) return absl::OkStatus();
+  return absl::Status(load.first_failure.code(),
+                      absl::StrCat(load.failed, " calls failed, the first: ",
+                                   load.first_failure.message()));
+}
+
+nlohmann::json AsJson(const std::string& variant, Load* load) {
+  return {{"variant", variant},
+          {"clients", ClientsFlag()},
+          {"requests", load->latencies.size()},
+          {"failed", load->failed},
+          {"rate_per_second", load->Rate()},
+          {"p50_ms", absl::ToDoubleMilliseconds(load->Percentile(0.5))},
+          {"p90_ms", absl::ToDoubleMilliseconds(load->Percentile(0.9))},
+          {"p99_ms", absl::ToDoubleMilliseconds(load->Percentile(0.99))}};
+}
+
+absl::Status RunBench(const Arguments&) {
+  auto setup = Prepare();
+  if (!setup.ok()) return setup.status();
+  setup->request.set_variant(VariantFlag());
+  Load load = SendLoad(setup->request, RequestsFlag());
+  const std::string variant =
+      VariantFlag().empty() ? setup->model.default_variant() : VariantFlag();
+  if (setup->json) {
+    std::printf("%s\n", AsJson(variant, &load).dump(2).c_str());
+  } else {
+    Table table({"variant", "clients", "answered", "failed", "calls/s", "p50",
+                 "p90", "p99"});
+    table.Add({variant, absl::StrCat(ClientsFlag()),
+               absl::StrCat(load.latencies.size()), absl::StrCat(load.failed),
+               absl::StrFormat("%.0f", load.Rate()),
+               Milliseconds(load.Percentile(0.5)),
+               Milliseconds(load.Percentile(0.9)),
+               Milliseconds(load.Percentile(0.99))});
+    std::fputs(table.Render().c_str(), stdout);
   }
-  for (std::thread& thread : threads) thread.join();
-  const Load all = Merge(std::move(loads));
-  Print(all, request.variant().empty() ? "default" : request.variant(), clients,
-        *json);
-  if (all.failed > 0) {
-    return absl::Status(all.first_failure.code(),
-                        absl::StrCat(all.failed, " calls failed, the first: ",
-                                     all.first_failure.message()));
+  return Failure(load);
+}
+
+struct Contender {
+  v1::VariantStatus status;
+  Load load;
+};
+
+void PrintComparison(std::vector<Contender>* contenders, bool as_json) {
+  Table table({"variant", "engine", "accuracy", "p50", "p99", "calls/s", "size",
+               "speed-up"});
+  nlohmann::json rows = nlohmann::json::array();
+  const absl::Duration base = (*contenders)[0].load.Percentile(0.5);
+  for (Contender& contender : *contenders) {
+    const v1::VariantStatus& status = contender.status;
+    const absl::Duration p50 = contender.load.Percentile(0.5);
+    const double speedup =
+        p50 > absl::ZeroDuration() ? absl::FDivDuration(base, p50) : 0;
+    nlohmann::json row = AsJson(status.name(), &contender.load);
+    row["engine"] = status.engine().name();
+    row["size_bytes"] = status.size_bytes();
+    row["speedup"] = speedup;
+    if (status.evaluation().has_accuracy()) {
+      row["accuracy"] = status.evaluation().accuracy();
+    }
+    rows.push_back(std::move(row));
+    table.Add({status.name(), status.engine().name(),
+               status.evaluation().has_accuracy()
+                   ? Ratio(status.evaluation().accuracy())
+                   : "-",
+               Milliseconds(p50), Milliseconds(contender.load.Percentile(0.99)),
+               absl::StrFormat("%.0f", contender.load.Rate()),
+               Bytes(status.size_bytes()), absl::StrFormat("%.2fx", speedup)});
+  }
+  if (as_json) {
+    std::printf("%s\n", nlohmann::json{{"rows", rows}}.dump(2).c_str());
+  } else {
+    std::fputs(table.Render().c_str(), stdout);
+  }
+}
+
+absl::Status RunCompare(const Arguments&) {
+  auto setup = Prepare();
+  if (!setup.ok()) return setup.status();
+  std::vector<Contender> contenders;
+  for (const v1::VariantStatus& variant : setup->model.variants()) {
+    if (variant.ready()) contenders.push_back({variant, {}});
+  }
+  if (contenders.empty()) {
+    return absl::FailedPreconditionError("no variant is ready");
+  }
+  // In turn, so that whatever else the machine does hits all alike.
+  constexpr int64_t kRounds = 5;
+  for (int64_t round = 0; round < kRounds; ++round) {
+    const int64_t count = (RequestsFlag() * (round + 1)) / kRounds -
+                          (RequestsFlag() * round) / kRounds;
+    for (Contender& contender : contenders) {
+      setup->request.set_variant(contender.status.name());
+      contender.load.Add(SendLoad(setup->request, count));
+    }
+  }
+  PrintComparison(&contenders, setup->json);
+  for (const Contender& contender : contenders) {
+    absl::Status failure = Failure(contender.load);
+    if (!failure.ok()) return failure;
   }
   return absl::OkStatus();
 }
@@ -159,17 +153,29 @@ absl::Status Run(const Arguments&) {
 }  // namespace
 
 Command BenchCommand() {
+  FlagGroup load = LoadFlags();
+  load.flags.push_back("variant");
   return {"bench",
           {"Sends many Predict calls and prints their rate and latency. "
            "Without an input it sends noise.",
            "quantctl bench [flags]",
-           {{"Load", {"clients", "requests", "variant"}},
-            InputFlags(),
-            CommonFlags()},
+           {load, InputFlags(), CommonFlags()},
            "Example:\n  quantctl bench --variant=int8 --clients=4 "
            "--requests=5000\n",
            0},
-          Run};
+          RunBench};
+}
+
+Command CompareCommand() {
+  return {"compare",
+          {"Sends Predict calls to each variant in turn and prints latency "
+           "beside accuracy and size.",
+           "quantctl compare [flags]",
+           {LoadFlags(), InputFlags(), CommonFlags()},
+           "Latency is what this client sees, from call to answer. The "
+           "speed-up is that of\nthe median against the first variant.\n",
+           0},
+          RunCompare};
 }
 
 }  // namespace quantserve

@@ -27,6 +27,7 @@ Command QuantizeCommand();
 Command StatusCommand();
 Command EvaluateCommand();
 Command BenchCommand();
+Command CompareCommand();
 Command WaitCommand();
 
 // A mistake on the command line, as opposed to one that the server found.

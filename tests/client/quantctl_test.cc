@@ -7,6 +7,7 @@
 #include "client/quantctl/command.h"
 #include "client/quantctl/image.h"
 #include "client/quantctl/input.h"
+#include "client/quantctl/load.h"
 #include "client/quantctl/report.h"
 #include "client/quantctl/table.h"
 #include "gmock/gmock.h"
@@ -169,7 +170,7 @@ TEST_F(InputTest, EachMistakeIsNamed) {
 TEST(CommandTest, EveryFlagOnAUsagePageExists) {
   for (const Command& command :
        {PredictCommand(), QuantizeCommand(), StatusCommand(), EvaluateCommand(),
-        BenchCommand(), WaitCommand()}) {
+        BenchCommand(), CompareCommand(), WaitCommand()}) {
     for (const FlagGroup& group : command.line.groups) {
       for (const std::string& flag : group.flags) {
         EXPECT_NE(absl::FindCommandLineFlag(flag), nullptr) << flag;
@@ -177,6 +178,22 @@ TEST(CommandTest, EveryFlagOnAUsagePageExists) {
       }
     }
   }
+}
+
+TEST(LoadTest, PercentilesAreThoseOfAllRounds) {
+  Load load;
+  EXPECT_EQ(load.Percentile(0.5), absl::ZeroDuration());
+  Load other;
+  other.latencies = {0.004, 0.002};
+  other.seconds = 1;
+  load.Add(other);
+  EXPECT_EQ(load.Percentile(1), absl::Milliseconds(4));
+  other.latencies = {0.001, 0.003};
+  load.Add(other);
+  EXPECT_EQ(load.Percentile(0), absl::Milliseconds(1));
+  EXPECT_EQ(load.Percentile(0.5), absl::Milliseconds(2));
+  EXPECT_EQ(load.Percentile(0.99), absl::Milliseconds(4));
+  EXPECT_EQ(load.Rate(), 2);
 }
 
 TEST(ReportTest, TellsARefusalAndItsReason) {

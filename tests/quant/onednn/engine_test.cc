@@ -133,7 +133,7 @@ TEST(OneDnnEngineTest, ContextsRunAtTheSameTime) {
 TEST(OneDnnEngineTest, TwoThreadsComputeWhatOneComputes) {
   const Plan plan = Quantized(SmallNetwork());
   const auto one = Compiled(plan, {1}, {}, 1);
-  const auto two = Compiled(plan, {1}, {}, 2);
+  const auto two = Compiled(plan, {1}, {}, kTwoThreads);
   const auto inputs = RandomInputs(plan, 1, 3);
   const Outputs a = RunEngine(*one, plan, 1, inputs);
   const Outputs b = RunEngine(*two, plan, 1, inputs);

@@ -216,7 +216,7 @@ TEST_P(OperatorTest, Fp32MatchesReference) {
 
 TEST_P(OperatorTest, Fp32OnTwoThreadsMatchesReference) {
   PlanBuilder b(3);
-  ExpectFp32MatchesOracle(GetParam().build(&b), 2e-5, 2);
+  ExpectFp32MatchesOracle(GetParam().build(&b), 2e-5, kTwoThreads);
 }
 
 // The oracle runs what the engine runs, after the engine's own fusions, so that
@@ -236,7 +236,7 @@ TEST_P(OperatorTest, Int8WithGeneralZeroPointsIsWithinOneStep) {
   const Plan plan = Quantized(GetParam().build(&b), options);
   const auto engine = Compiled(plan);
   ASSERT_NE(engine, nullptr);
-  ExpectInt8MatchesOracle(engine->plan(), 1.001, /*threads=*/2);
+  ExpectInt8MatchesOracle(engine->plan(), 1.001, kTwoThreads);
 }
 
 INSTANTIATE_TEST_SUITE_P(AllKinds, OperatorTest, ::testing::ValuesIn(Cases()),

@@ -1,5 +1,5 @@
-// Latency of ResNet-18 with random weights in the oneDNN engine:
-//   latency [size] [batch] [threads] [int8|fp32|bf16] [profile]
+// Latency and steps of ResNet-18 with random weights in the oneDNN engine:
+//   profile_engine [size] [batch] [threads] [int8|fp32|bf16] [profile]
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

@@ -27,11 +27,6 @@ absl::StatusOr<EngineChoice> ParseEngineChoice(absl::string_view name) {
       "engine \"", name, "\" is unknown, want auto, torchscript or onednn"));
 }
 
-absl::StatusOr<CompiledVariant> ModelPipeline::CompileBf16(
-    const JobControl&) const {
-  return absl::FailedPreconditionError("this model has no bf16 form");
-}
-
 absl::Status ModelOptions::Validate() const {
   if (path.empty()) return absl::InvalidArgumentError("model path is empty");
   QS_ASSIGN_OR_RETURN(const int64_t elements, NumElements(sample_shape));

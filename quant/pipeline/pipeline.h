@@ -116,7 +116,7 @@ class ModelPipeline {
   // FP32 with products in BF16. FAILED_PRECONDITION where the processor has no
   // BF16 or the engine choice excludes oneDNN.
   virtual absl::StatusOr<CompiledVariant> CompileBf16(
-      const JobControl& control) const;
+      const JobControl& control) const = 0;
 
   // INVALID_ARGUMENT if the shard's samples are not the model's; CANCELLED.
   virtual absl::StatusOr<QuantizedVariant> Quantize(

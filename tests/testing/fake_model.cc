@@ -103,6 +103,15 @@ class FakePipeline : public ModelPipeline {
     return variant;
   }
 
+  absl::StatusOr<CompiledVariant> CompileBf16(
+      const JobControl&) const override {
+    CompiledVariant variant;
+    variant.precision = "bf16";
+    variant.engine = MakeFakeEngine("bf16", controls_);
+    variant.size_bytes = 4000;
+    return variant;
+  }
+
   absl::StatusOr<QuantizedVariant> Quantize(
       const QuantizeOptions& options, const Shard& shard,
       const JobControl& control) const override {

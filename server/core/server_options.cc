@@ -39,9 +39,14 @@ absl::Status ValidateModel(const ModelConfig& model) {
                        ", want positive dimensions"));
     }
   }
-  if (model.sample_shape.empty()) return absl::OkStatus();
+  const Preprocessing& preprocessing = model.preprocessing;
+  if (model.sample_shape.empty()) {
+    // The channels are not known yet; the numbers can be checked.
+    return preprocessing.Validate(static_cast<int64_t>(std::max(
+        {preprocessing.mean.size(), preprocessing.std.size(), size_t{1}})));
+  }
   QS_RETURN_IF_ERROR(NumElements(model.sample_shape).status());
-  return model.preprocessing.Validate(model.sample_shape[0]);
+  return preprocessing.Validate(model.sample_shape[0]);
 }
 
 absl::Status ValidateQuantization(const QuantizationConfig& config) {

@@ -6,6 +6,26 @@
 #include "quant/base/status_macros.h"
 
 namespace quantserve {
+namespace {
+
+// Runs the smallest and the largest batch once, so that no request is the first
+// to touch the context's memory.
+absl::Status WarmUp(const Engine& engine, ExecutionContext* context) {
+  const int64_t most = engine.max_batch();
+  std::vector<std::vector<float>> buffers;
+  std::vector<const float*> inputs;
+  std::vector<float*> outputs;
+  for (const TensorSpec& spec : engine.inputs()) {
+    inputs.push_back(buffers.emplace_back(most * spec.elements()).data());
+  }
+  for (const TensorSpec& spec : engine.outputs()) {
+    outputs.push_back(buffers.emplace_back(most * spec.elements()).data());
+  }
+  QS_RETURN_IF_ERROR(context->Run(1, inputs, outputs));
+  return context->Run(most, inputs, outputs);
+}
+
+}  // namespace
 
 const char* VariantName(VariantId id) {
   switch (id) {
@@ -36,6 +56,7 @@ absl::StatusOr<std::unique_ptr<ServedVariant>> MakeServedVariant(
   variant->published = absl::Now();
   for (int i = 0; i < workers; ++i) {
     QS_ASSIGN_OR_RETURN(auto context, variant->engine().NewContext());
+    QS_RETURN_IF_ERROR(WarmUp(variant->engine(), context.get()));
     variant->contexts.push_back(std::move(context));
   }
   return variant;

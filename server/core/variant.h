@@ -51,8 +51,8 @@ struct ServedVariant {
   const char* name() const { return VariantName(id); }
 };
 
-// A variant ready to be published, contexts made. The engine's error if one
-// can't be made.
+// A variant ready to be published, contexts made and warm. The engine's error
+// if one can't be made or does not run.
 absl::StatusOr<std::unique_ptr<ServedVariant>> MakeServedVariant(
     VariantId id, int64_t generation, CompiledVariant compiled, Scores scores,
     int workers);

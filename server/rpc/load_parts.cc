@@ -23,8 +23,24 @@ absl::Status CheckLabels(const ServerOptions& options,
                    " class names, the model has ", outputs, " outputs"));
 }
 
+// Shards read before the model was: now it is known how many classes there are.
+absl::Status CheckClasses(const std::vector<std::shared_ptr<const Shard>>& read,
+                          int64_t classes) {
+  for (const auto& shard : read) {
+    for (int64_t label : shard->labels()) {
+      if (label < classes) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("shard ", shard->name(), " has the label ", label,
+                       ", the model has ", classes, " outputs"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 // The first shard read tells the sample's shape if the options don't.
-absl::Status ReadShards(ServerOptions* options, ShardStore* shards) {
+absl::StatusOr<std::vector<std::shared_ptr<const Shard>>> ReadShards(
+    ServerOptions* options, ShardStore* shards) {
+  std::vector<std::shared_ptr<const Shard>> read;
   ReadShardOptions expected;
   expected.sample_shape = options->model.sample_shape;
   shards->Expect(expected);
@@ -33,13 +49,15 @@ absl::Status ReadShards(ServerOptions* options, ShardStore* shards) {
        {config.calibration_shard, config.test_shard}) {
     if (name.empty()) continue;
     QS_ASSIGN_OR_RETURN(const auto shard, shards->Pin(name));
+    read.push_back(shard);
     if (!expected.sample_shape.empty()) continue;
     expected.sample_shape = shard->sample_shape();
     shards->Expect(expected);
   }
   options->model.sample_shape = expected.sample_shape;
-  return options->model.preprocessing.Validate(
-      expected.sample_shape.empty() ? 1 : expected.sample_shape[0]);
+  QS_RETURN_IF_ERROR(options->model.preprocessing.Validate(
+      expected.sample_shape.empty() ? 1 : expected.sample_shape[0]));
+  return read;
 }
 
 }  // namespace
@@ -52,7 +70,7 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
                         ReadLabels(options->model.labels_path));
   }
   parts.shards = std::make_unique<ShardStore>(options->quantization.shards);
-  QS_RETURN_IF_ERROR(ReadShards(options, parts.shards.get()));
+  QS_ASSIGN_OR_RETURN(const auto read, ReadShards(options, parts.shards.get()));
 
   ModelOptions model;
   model.path = options->model.path;
@@ -71,6 +89,8 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
   QS_RETURN_IF_ERROR(CheckLabels(*options, parts.class_names, info));
   ReadShardOptions expected;
   expected.sample_shape = options->model.sample_shape;
+  expected.num_classes = info.outputs[0].elements();
+  QS_RETURN_IF_ERROR(CheckClasses(read, expected.num_classes));
   parts.shards->Expect(expected);
 
   parts.configure_thread = [] { ConfigureThread(1); };

@@ -34,4 +34,19 @@ std::string HttpGet(int port, const std::string& path) {
   return answer;
 }
 
+int FreePort() {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof(address);
+  auto* generic = reinterpret_cast<sockaddr*>(&address);
+  int port = 0;
+  if (bind(fd, generic, size) == 0 && getsockname(fd, generic, &size) == 0) {
+    port = ntohs(address.sin_port);
+  }
+  close(fd);
+  return port;
+}
+
 }  // namespace quantserve::testing

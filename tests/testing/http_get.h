@@ -9,4 +9,7 @@ namespace quantserve::testing {
 // there is none.
 std::string HttpGet(int port, const std::string& path = "/metrics");
 
+// A port of 127.0.0.1 on which nobody listened a moment ago.
+int FreePort();
+
 }  // namespace quantserve::testing

@@ -6,10 +6,11 @@ target_compile_options(quantserve_options INTERFACE
   -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(quantserve_options INTERFACE -Wshadow=compatible-local)
-  # gcc 12 reports these for inlined standard-library and Abseil code at -O2
-  # (GCC bugs 105329, 105562); they hide the warnings that matter.
+  # gcc 12 reports these for inlined code of the standard library, Abseil and
+  # LibTorch, at -O1 or -O2 (GCC bugs 105329, 105562); they hide the warnings
+  # that matter.
   target_compile_options(quantserve_options INTERFACE
-    -Wno-restrict -Wno-maybe-uninitialized)
+    -Wno-restrict -Wno-maybe-uninitialized -Wno-stringop-overflow)
 endif()
 if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
   target_compile_options(quantserve_options INTERFACE

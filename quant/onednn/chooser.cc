@@ -1,6 +1,7 @@
 #include "quant/onednn/chooser.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -167,10 +168,12 @@ absl::StatusOr<std::vector<Selection>> Choose(const LoweredPlan& lowered,
     }
     if (selection.chosen >= 0 || selection.candidates.empty()) continue;
     open.push_back(i);
+    double best = std::numeric_limits<double>::infinity();
     for (size_t c = 0; c < selection.candidates.size(); ++c) {
-      QS_ASSIGN_OR_RETURN(
-          selection.seconds[c],
-          tuner->ProductSeconds(selection.shape, selection.candidates[c]));
+      QS_ASSIGN_OR_RETURN(selection.seconds[c],
+                          tuner->ProductSeconds(selection.shape,
+                                                selection.candidates[c], best));
+      best = std::min(best, selection.seconds[c]);
     }
   }
   if (open.empty()) return selections;

@@ -79,18 +79,9 @@ absl::StatusOr<BufferId> Lowerer::Read(ValueId id, Layout layout,
       MakeReorder(DescOf(ShapeOf(id), options_.batch, from.layout, from.type),
                   DescOf(ShapeOf(id), options_.batch, layout, type)));
   const BufferId to = Write(id, layout, type);
-  std::vector<PrimitiveArg> args = {
-      {DNNL_ARG_FROM, reorder.from, from.buffer, nullptr},
-      {DNNL_ARG_TO, reorder.to, to, nullptr}};
-  if (DescBytes(reorder.scratchpad) > 0) {
-    args.push_back({DNNL_ARG_SCRATCHPAD, reorder.scratchpad,
-                    program_.NewBuffer(DescBytes(reorder.scratchpad)),
-                    nullptr});
-  }
-  program_.AddPrimitive(
-      absl::StrCat(plan().value(id).name, " reorder ", LayoutName(from.layout),
-                   ">", LayoutName(layout)),
-      reorder.primitive, std::move(args));
+  EmitReorder(absl::StrCat(plan().value(id).name, " reorder ",
+                           LayoutName(from.layout), ">", LayoutName(layout)),
+              reorder, from.buffer, to, &program_);
   return to;
 }
 

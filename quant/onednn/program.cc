@@ -78,6 +78,20 @@ void Program::Finish() {
   }
 }
 
+void EmitReorder(const std::string& name, const Reorder& reorder, BufferId from,
+                 BufferId to, Program* program) {
+  std::vector<PrimitiveArg> args = {
+      {DNNL_ARG_FROM, reorder.from, from, nullptr},
+      {DNNL_ARG_TO, reorder.to, to, nullptr}};
+  const size_t scratch = DescBytes(reorder.scratchpad);
+  if (scratch > 0) {
+    args.push_back({DNNL_ARG_SCRATCHPAD, reorder.scratchpad,
+                    program->NewBuffer(static_cast<int64_t>(scratch)),
+                    nullptr});
+  }
+  program->AddPrimitive(name, reorder.primitive, std::move(args));
+}
+
 BoundProgram::BoundProgram(const Program& program, std::byte* arena)
     : program_(program), arena_(arena) {
   for (const Step& step : program.steps()) {

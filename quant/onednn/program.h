@@ -81,6 +81,10 @@ class Program {
   int64_t arena_bytes_ = 0;
 };
 
+// Appends a change of layout or type.
+void EmitReorder(const std::string& name, const Reorder& reorder, BufferId from,
+                 BufferId to, Program* program);
+
 // Memory objects and argument lists made once. Not thread-safe. `program` and
 // `arena` (64-byte aligned, program.arena_bytes() long) must outlive it.
 class BoundProgram {

@@ -42,7 +42,7 @@ absl::Status Grow(size_t bytes, HugeRegion* region) {
 void Tuner::EvictCaches() { Read(evictor_.data(), evictor_.size()); }
 
 absl::StatusOr<double> Tuner::Measure(const Program& program, BufferId source,
-                                      size_t source_bytes) {
+                                      size_t source_bytes, double give_up) {
   QS_RETURN_IF_ERROR(Grow(kEvictBytes, &evictor_));
   QS_RETURN_IF_ERROR(Grow(program.arena_bytes(), &arena_));
   ++measurements_;
@@ -57,14 +57,17 @@ absl::StatusOr<double> Tuner::Measure(const Program& program, BufferId source,
     QS_RETURN_IF_ERROR(bound.Run(1, {}, {}, stream));
     const double seconds = Now() - start;
     total += seconds;
-    if (run > 0) best = std::min(best, seconds);  // the first one warms up
+    // The first run warms up, unless it shows that there is no point.
+    if (run > 0 || seconds > 2 * give_up) best = std::min(best, seconds);
+    if (best > 2 * give_up) break;
     if (run >= kMinRuns && total > kEnoughSeconds) break;
   }
   return best;
 }
 
 absl::StatusOr<double> Tuner::ProductSeconds(const ProductShape& shape,
-                                             const Candidate& candidate) {
+                                             const Candidate& candidate,
+                                             double give_up) {
   const std::string key = absl::StrCat(shape.Signature(), "|", candidate.name);
   const auto known = seconds_.find(key);
   if (known != seconds_.end()) return known->second;
@@ -81,7 +84,8 @@ absl::StatusOr<double> Tuner::ProductSeconds(const ProductShape& shape,
   QS_RETURN_IF_ERROR(EmitProduct(shape, candidate, weights_.data(), in, out,
                                  threads_, &constants, &program));
   program.Finish();
-  QS_ASSIGN_OR_RETURN(const double seconds, Measure(program, in, in_bytes));
+  QS_ASSIGN_OR_RETURN(const double seconds,
+                      Measure(program, in, in_bytes, give_up));
   return seconds_[key] = seconds;
 }
 
@@ -100,12 +104,11 @@ absl::StatusOr<double> Tuner::ReorderSeconds(const Shape& shape, int64_t batch,
   Program program;
   const BufferId in = program.NewBuffer(DescBytes(reorder.from));
   const BufferId out = program.NewBuffer(DescBytes(reorder.to));
-  program.AddPrimitive("reorder", reorder.primitive,
-                       {{DNNL_ARG_FROM, reorder.from, in, nullptr},
-                        {DNNL_ARG_TO, reorder.to, out, nullptr}});
+  EmitReorder("reorder", reorder, in, out, &program);
   program.Finish();
   QS_ASSIGN_OR_RETURN(const double seconds,
-                      Measure(program, in, DescBytes(reorder.from)));
+                      Measure(program, in, DescBytes(reorder.from),
+                              std::numeric_limits<double>::infinity()));
   return seconds_[key] = seconds;
 }
 

@@ -1,6 +1,7 @@
 // Measures how long candidates take on this machine, and remembers.
 #pragma once
 
+#include <limits>
 #include <map>
 #include <string>
 #include <vector>
@@ -21,8 +22,11 @@ class Tuner {
   // weights not: between two requests the other layers' weights pass through
   // the cache, and with warm weights small layers look twice as fast as they
   // are. The least of several runs. Equal signatures are measured once.
-  absl::StatusOr<double> ProductSeconds(const ProductShape& shape,
-                                        const Candidate& candidate);
+  // A candidate whose first run takes more than twice `give_up` is not run
+  // again.
+  absl::StatusOr<double> ProductSeconds(
+      const ProductShape& shape, const Candidate& candidate,
+      double give_up = std::numeric_limits<double>::infinity());
   // Seconds for a change of layout.
   absl::StatusOr<double> ReorderSeconds(const Shape& shape, int64_t batch,
                                         ElementType type, Layout from,
@@ -31,7 +35,7 @@ class Tuner {
 
  private:
   absl::StatusOr<double> Measure(const Program& program, BufferId source,
-                                 size_t source_bytes);
+                                 size_t source_bytes, double give_up);
   void EvictCaches();
 
   const int threads_;

@@ -6,6 +6,8 @@
 // The models are read from QUANTSERVE_SHARED_DIR/models (the environment's, or
 // the build's); without them a ResNet-18 with random weights stands in, which
 // takes as long, and the rows that need a TorchScript file are left out.
+#include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <functional>
@@ -152,15 +154,26 @@ void RunRow(benchmark::State& state, LazyEngine& lazy, const Row& row) {
     image[i] = static_cast<float>(i % 255) / 64 - 2;
   }
   std::vector<float> logits(row.batch * (*engine)->outputs()[0].elements());
+  std::vector<double> seconds;
   for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
     const absl::Status status =
         (*context)->Run(row.batch, {image.data()}, {logits.data()});
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start)
+            .count());
     if (!status.ok()) {
       state.SkipWithError(std::string(status.message()).c_str());
       break;
     }
   }
   state.SetItemsProcessed(state.iterations() * row.batch);
+  if (seconds.empty()) return;
+  const auto middle =
+      seconds.begin() + static_cast<int64_t>(seconds.size() / 2);
+  std::nth_element(seconds.begin(), middle, seconds.end());
+  state.counters[kMedianSeconds] =
+      benchmark::Counter(*middle, benchmark::Counter::kAvgThreads);
 }
 
 // All the ways of running one model.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <limits>
+#include <ostream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -49,22 +49,26 @@ std::string BenchmarkName(const Row& row) {
                       row.workers);
 }
 
+bool CollectingReporter::ReportContext(const Context& context) {
+  PrintBasicContext(&GetErrorStream(), context);
+  return true;
+}
+
 void CollectingReporter::ReportRuns(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
-    if (run.error_occurred || run.run_type != Run::RT_Iteration ||
-        run.iterations == 0) {
+    const std::string& name = run.run_name.function_name;
+    if (run.error_occurred) {
+      GetErrorStream() << name << ": " << run.error_message << "\n";
       continue;
     }
-    // Iterations count all workers', the time is that of one.
-    const double seconds = run.real_accumulated_time /
-                           static_cast<double>(run.iterations) *
-                           static_cast<double>(run.threads);
-    const std::string& name = run.run_name.function_name;
-    const auto at =
-        seconds_.emplace(name, std::numeric_limits<double>::infinity()).first;
-    at->second = std::min(at->second, seconds);
+    const auto median = run.counters.find(kMedianSeconds);
+    if (run.run_type != Run::RT_Iteration || median == run.counters.end()) {
+      continue;
+    }
+    const auto [at, first] = seconds_.emplace(name, median->second.value);
+    if (first) GetErrorStream() << name << "\n";
+    at->second = std::min<double>(at->second, median->second.value);
   }
-  ConsoleReporter::ReportRuns(runs);
 }
 
 double CollectingReporter::Seconds(const std::string& name) const {
@@ -90,10 +94,11 @@ void PrintTable(const std::vector<Row>& rows, const Peaks& peaks) {
     std::printf("\n");
   }
   std::printf(
-      "ms/run is the least of all repetitions. \"of peak\" counts the "
-      "multiply-accumulates of\nthe plan after taps that only meet padding are "
-      "trimmed; \"(real)\" leaves out those that\nmeet padding at single "
-      "positions, too. Peaks of large matrix products in this run:\n");
+      "ms/run is the least median of the repetitions. \"of peak\" counts the "
+      "multiply-\naccumulates of the plan after taps that only meet padding "
+      "are "
+      "trimmed; \"(real)\" leaves\nout those that meet padding at single "
+      "positions, too. Peaks of large matrix products:\n");
   for (const auto& [key, macs] : peaks) {
     std::printf("  %s, %d thread%s: %.1f GMAC/s\n", key.first.c_str(),
                 key.second, key.second == 1 ? "" : "s", macs / 1e9);

@@ -20,7 +20,7 @@ struct Row {
   int workers = 1;       // contexts that run at the same time
   double macs = 0;       // of one sample
   double real_macs = 0;  // without those that meet padding
-  double seconds = 0;    // of one run; the least over all repetitions
+  double seconds = 0;    // of one run: the least median of the repetitions
 };
 
 // Peaks in multiply-accumulates a second, by precision and threads.
@@ -28,9 +28,15 @@ using Peaks = std::map<std::pair<std::string, int>, double>;
 
 std::string BenchmarkName(const Row& row);
 
-// Passes on to the console and remembers the least time of each name.
-class CollectingReporter : public benchmark::ConsoleReporter {
+// The counter in which a benchmark leaves the median seconds of its iterations:
+// most of them are not interrupted, even where other programs run.
+constexpr char kMedianSeconds[] = "median_s";
+
+// Says on stderr how far the run is and remembers the least median of each
+// name.
+class CollectingReporter : public benchmark::BenchmarkReporter {
  public:
+  bool ReportContext(const Context& context) override;
   void ReportRuns(const std::vector<Run>& runs) override;
   // 0 if there was no such benchmark.
   double Seconds(const std::string& name) const;

@@ -52,7 +52,7 @@ ModelHost::ModelHost(const ServerOptions& options, Deps deps)
       pool_(PoolOptions(options, deps)),
       quantizer_({pipeline_.get(), shards_.get(), &registry_, metrics_,
                   std::move(deps.int8_self_test), options.serving.workers,
-                  options.quantization}),
+                  options.model.bf16, options.quantization}),
       jobs_({deps.configure_thread, /*nice=*/10, std::move(deps.observer)}) {
   metrics_->SetServing(options.serving.workers, options.serving.queue_capacity);
 }

@@ -94,6 +94,34 @@ absl::Status Quantizer::PublishFloat(const JobControl& control) {
                                       std::move(scores), deps_.workers));
   deps_.metrics->SetVariant(*variant);
   deps_.registry->Publish(std::move(variant));
+  absl::Status bf16 = absl::FailedPreconditionError(
+      "it is off; the server's flag --bf16 switches it on");
+  if (deps_.bf16) bf16 = PublishBf16(set, control);
+  if (absl::IsCancelled(bf16)) return bf16;
+  if (!bf16.ok()) {
+    deps_.registry->SetUnavailable(VariantId::kBf16,
+                                   std::string(bf16.message()));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Quantizer::PublishBf16(const SampleSet& set,
+                                    const JobControl& control) {
+  QS_ASSIGN_OR_RETURN(CompiledVariant compiled,
+                      deps_.pipeline->CompileBf16(control));
+  Scores scores;
+  if (set.shard != nullptr) {
+    QS_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                        Measure(*compiled.engine, set, control));
+    QS_ASSIGN_OR_RETURN(scores.comparison, Compare(*baseline_, evaluation));
+    scores.shard = set.name;
+    scores.evaluation = WithoutOutputs(evaluation);
+  }
+  QS_ASSIGN_OR_RETURN(
+      auto variant, MakeServedVariant(VariantId::kBf16, 1, std::move(compiled),
+                                      std::move(scores), deps_.workers));
+  deps_.metrics->SetVariant(*variant);
+  deps_.registry->Publish(std::move(variant));
   return absl::OkStatus();
 }
 

@@ -32,13 +32,15 @@ class Quantizer {
     // empty.
     std::function<absl::Status()> int8_self_test;
     int workers = 1;
+    bool bf16 = false;  // publish that variant, too
     QuantizationConfig config;
   };
 
   explicit Quantizer(Deps deps);
 
   // Compiles FP32, evaluates it on the samples that gates will look at, if
-  // there are any, and publishes it.
+  // there are any, and publishes it; then BF16, if it is asked for. A BF16
+  // that fails is left unavailable with its reason.
   absl::Status PublishFloat(const JobControl& control);
 
   // Makes an INT8 variant and publishes it, unless the gate refuses or
@@ -73,6 +75,7 @@ class Quantizer {
   // FP32's evaluation of the set, kept until another set is asked for.
   absl::StatusOr<const Evaluation*> Baseline(const SampleSet& set,
                                              const JobControl& control);
+  absl::Status PublishBf16(const SampleSet& set, const JobControl& control);
   absl::Status Attempt(const JobControl& control, QuantizationRun* run);
   absl::Status Judge(const SampleSet& set, const Engine& int8,
                      const JobControl& control, QuantizationRun* run);

@@ -23,6 +23,9 @@ struct ModelConfig {
   Preprocessing preprocessing;
   std::string labels_path;  // one class name on each line; empty: no names
   EngineChoice engine = EngineChoice::kAuto;
+  bool bf16 = false;  // serve a third variant with products in BF16
+  // Where measurements are kept for the next start; empty: nowhere.
+  std::string cache_dir;
 };
 
 // A shard that requests may name.

@@ -33,6 +33,8 @@ const char* VariantName(VariantId id) {
       return "fp32";
     case VariantId::kInt8:
       return "int8";
+    case VariantId::kBf16:
+      return "bf16";
   }
   return "unknown";
 }

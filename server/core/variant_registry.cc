@@ -40,8 +40,8 @@ absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Find(
   if (!name.empty()) {
     id = ParseVariant(name);
     if (!id.has_value()) {
-      return absl::NotFoundError(absl::StrCat("no variant is named \"", name,
-                                              "\", there are: fp32, int8"));
+      return absl::NotFoundError(absl::StrCat(
+          "no variant is named \"", name, "\", there are: fp32, int8, bf16"));
     }
   }
   MutexLock lock(&mu_);

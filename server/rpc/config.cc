@@ -82,6 +82,8 @@ absl::Status FillModel(const v1::ServerConfig& config, ModelConfig* model) {
   if (config.has_engine()) {
     QS_ASSIGN_OR_RETURN(model->engine, ParseEngineChoice(config.engine()));
   }
+  model->bf16 = config.bf16();
+  model->cache_dir = config.cache_dir();
   return absl::OkStatus();
 }
 

@@ -31,6 +31,13 @@ ABSL_FLAG(std::string, labels, "",
 ABSL_FLAG(std::string, engine, "auto",
           "Engine that runs both variants: auto, torchscript, onednn. auto "
           "times them and takes the fastest correct one.");
+ABSL_FLAG(bool, bf16, false,
+          "Serves a third variant, bf16, whose products are computed in BF16. "
+          "Needs a processor that has it. The routing policy never picks it.");
+ABSL_FLAG(std::string, cache_dir, "",
+          "Directory that keeps which kernels are fastest here, so that a "
+          "restart does not measure again; none: measure at every start. "
+          "Default: quantserve in XDG_CACHE_HOME or ~/.cache.");
 ABSL_FLAG(std::string, calibration_shard, "",
           "Samples to calibrate on at the start: PATH, NAME=PATH, or the NAME "
           "of a --shard. A PATH alone is named \"calibration\". Formats: .bin "
@@ -130,6 +137,8 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(scale);
   QS_OVERLAY(labels);
   QS_OVERLAY(engine);
+  QS_OVERLAY(bf16);
+  QS_OVERLAY(cache_dir);
   QS_OVERLAY(calibration_shard);
   QS_OVERLAY(test_shard);
   QS_OVERLAY(range_method);
@@ -159,7 +168,7 @@ const CommandLine& ServerCommandLine() {
       "quantserve_server --model=FILE --calibration_shard=FILE [flags]",
       {{"Model",
         {"model", "model_name", "sample_shape", "mean", "std", "scale",
-         "labels", "engine"}},
+         "labels", "engine", "bf16", "cache_dir"}},
        {"Quantization",
         {"calibration_shard", "test_shard", "shard", "range_method", "samples",
          "max_accuracy_drop", "min_agreement", "min_sqnr_db"}},

@@ -1,3 +1,4 @@
+#include <cstdlib>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -60,6 +61,20 @@ absl::StatusOr<std::vector<std::shared_ptr<const Shard>>> ReadShards(
   return read;
 }
 
+// Where kernel choices are kept. Not being able to write there costs the
+// measurements, so a home that is missing or read-only is no error.
+std::string CacheDirectory(const std::string& configured) {
+  if (configured == "none") return "";
+  if (!configured.empty()) return configured;
+  if (const char* xdg = std::getenv("XDG_CACHE_HOME")) {
+    return absl::StrCat(xdg, "/quantserve");
+  }
+  if (const char* home = std::getenv("HOME")) {
+    return absl::StrCat(home, "/.cache/quantserve");
+  }
+  return "";
+}
+
 }  // namespace
 
 absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
@@ -78,6 +93,7 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
   model.preprocessing = options->model.preprocessing;
   model.engine.ladder = BatchLadder(options->serving.max_batch);
   model.engine_choice = options->model.engine;
+  model.cache_dir = CacheDirectory(options->model.cache_dir);
   spdlog::info("loading {}", model.path);
   QS_ASSIGN_OR_RETURN(parts.pipeline, OpenModel(model));
   const ModelInfo& info = parts.pipeline->info();

@@ -18,6 +18,7 @@ namespace {
 
 void LogVariants(const ModelHost& host) {
   for (VariantId id : kAllVariants) {
+    if (id == VariantId::kBf16 && !host.options().model.bf16) continue;
     const auto variant = host.registry().Get(id);
     if (variant == nullptr) {
       spdlog::warn("{} is not being served: {}", VariantName(id),

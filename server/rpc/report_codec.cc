@@ -145,6 +145,7 @@ void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
                                  host.class_names().end()};
   out->set_max_batch(options.serving.max_batch);
   for (VariantId id : kAllVariants) {
+    if (id == VariantId::kBf16 && !options.model.bf16) continue;
     EncodeVariant(host.registry(), id, out->add_variants());
   }
   const auto routed = host.registry().Find("");

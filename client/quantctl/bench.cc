@@ -50,35 +50,38 @@ absl::Status Failure(const Load& load) {
                                    load.first_failure.message()));
 }
 
-nlohmann::json AsJson(const std::string& variant, Load* load) {
-  return {{"variant", variant},
-          {"clients", ClientsFlag()},
-          {"requests", load->latencies.size()},
-          {"failed", load->failed},
-          {"rate_per_second", load->Rate()},
-          {"p50_ms", absl::ToDoubleMilliseconds(load->Percentile(0.5))},
-          {"p90_ms", absl::ToDoubleMilliseconds(load->Percentile(0.9))},
-          {"p99_ms", absl::ToDoubleMilliseconds(load->Percentile(0.99))}};
+nlohmann::json AsJson(const std::string& variant, const Load& load) {
+  return {
+      {"variant", variant},
+      {"clients", ClientsFlag()},
+      {"requests", load.latencies.size()},
+      {"failed", load.failed},
+      {"rate_per_second", load.Rate()},
+      {"p50_ms", absl::ToDoubleMilliseconds(Percentile(load.latencies, 0.5))},
+      {"p90_ms", absl::ToDoubleMilliseconds(Percentile(load.latencies, 0.9))},
+      {"compute_p50_ms",
+       absl::ToDoubleMilliseconds(Percentile(load.compute, 0.5))},
+      {"p99_ms", absl::ToDoubleMilliseconds(Percentile(load.latencies, 0.99))}};
 }
 
 absl::Status RunBench(const Arguments&) {
   auto setup = Prepare();
   if (!setup.ok()) return setup.status();
   setup->request.set_variant(VariantFlag());
-  Load load = SendLoad(setup->request, RequestsFlag());
+  const Load load = SendLoad(setup->request, RequestsFlag());
   const std::string variant =
       VariantFlag().empty() ? setup->model.default_variant() : VariantFlag();
   if (setup->json) {
-    std::printf("%s\n", AsJson(variant, &load).dump(2).c_str());
+    std::printf("%s\n", AsJson(variant, load).dump(2).c_str());
   } else {
     Table table({"variant", "clients", "answered", "failed", "calls/s", "p50",
                  "p90", "p99"});
     table.Add({variant, absl::StrCat(ClientsFlag()),
                absl::StrCat(load.latencies.size()), absl::StrCat(load.failed),
                absl::StrFormat("%.0f", load.Rate()),
-               Milliseconds(load.Percentile(0.5)),
-               Milliseconds(load.Percentile(0.9)),
-               Milliseconds(load.Percentile(0.99))});
+               Milliseconds(Percentile(load.latencies, 0.5)),
+               Milliseconds(Percentile(load.latencies, 0.9)),
+               Milliseconds(Percentile(load.latencies, 0.99))});
     std::fputs(table.Render().c_str(), stdout);
   }
   return Failure(load);
@@ -89,31 +92,39 @@ struct Contender {
   Load load;
 };
 
-void PrintComparison(std::vector<Contender>* contenders, bool as_json) {
-  Table table({"variant", "engine", "accuracy", "p50", "p99", "calls/s", "size",
-               "speed-up"});
+double SpeedUp(absl::Duration base, absl::Duration time) {
+  return time > absl::ZeroDuration() ? absl::FDivDuration(base, time) : 0;
+}
+
+// Rows of medians, each beside the first row's.
+void PrintComparison(const std::vector<Contender>& contenders, bool as_json) {
+  Table table({"variant", "engine", "accuracy", "p50", "p99", "speed-up",
+               "compute", "speed-up", "size"});
   nlohmann::json rows = nlohmann::json::array();
-  const absl::Duration base = (*contenders)[0].load.Percentile(0.5);
-  for (Contender& contender : *contenders) {
+  const Load& first = contenders[0].load;
+  for (const Contender& contender : contenders) {
     const v1::VariantStatus& status = contender.status;
-    const absl::Duration p50 = contender.load.Percentile(0.5);
-    const double speedup =
-        p50 > absl::ZeroDuration() ? absl::FDivDuration(base, p50) : 0;
-    nlohmann::json row = AsJson(status.name(), &contender.load);
+    const Load& load = contender.load;
+    const absl::Duration p50 = Percentile(load.latencies, 0.5);
+    const absl::Duration compute = Percentile(load.compute, 0.5);
+    const double faster = SpeedUp(Percentile(first.latencies, 0.5), p50);
+    const double computes = SpeedUp(Percentile(first.compute, 0.5), compute);
+    nlohmann::json row = AsJson(status.name(), load);
     row["engine"] = status.engine().name();
     row["size_bytes"] = status.size_bytes();
-    row["speedup"] = speedup;
+    row["speedup"] = faster;
+    row["compute_speedup"] = computes;
+    std::string accuracy = "-";
     if (status.evaluation().has_accuracy()) {
       row["accuracy"] = status.evaluation().accuracy();
+      accuracy = Ratio(status.evaluation().accuracy());
     }
     rows.push_back(std::move(row));
-    table.Add({status.name(), status.engine().name(),
-               status.evaluation().has_accuracy()
-                   ? Ratio(status.evaluation().accuracy())
-                   : "-",
-               Milliseconds(p50), Milliseconds(contender.load.Percentile(0.99)),
-               absl::StrFormat("%.0f", contender.load.Rate()),
-               Bytes(status.size_bytes()), absl::StrFormat("%.2fx", speedup)});
+    table.Add({status.name(), status.engine().name(), accuracy,
+               Milliseconds(p50),
+               Milliseconds(Percentile(load.latencies, 0.99)),
+               absl::StrFormat("%.2fx", faster), Milliseconds(compute),
+               absl::StrFormat("%.2fx", computes), Bytes(status.size_bytes())});
   }
   if (as_json) {
     std::printf("%s\n", nlohmann::json{{"rows", rows}}.dump(2).c_str());
@@ -142,7 +153,7 @@ absl::Status RunCompare(const Arguments&) {
       contender.load.Add(SendLoad(setup->request, count));
     }
   }
-  PrintComparison(&contenders, setup->json);
+  PrintComparison(contenders, setup->json);
   for (const Contender& contender : contenders) {
     absl::Status failure = Failure(contender.load);
     if (!failure.ok()) return failure;
@@ -172,8 +183,10 @@ Command CompareCommand() {
            "beside accuracy and size.",
            "quantctl compare [flags]",
            {LoadFlags(), InputFlags(), CommonFlags()},
-           "Latency is what this client sees, from call to answer. The "
-           "speed-up is that of\nthe median against the first variant.\n",
+           "p50 and p99 are what this client sees, from call to answer; "
+           "compute is the median\nof what the server's worker spends on a "
+           "request. Each speed-up is that of the\nmedian before it against "
+           "the first variant's.\n",
            0},
           RunCompare};
 }

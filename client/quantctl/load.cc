@@ -10,6 +10,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
 #include "client/quantctl/command.h"
+#include "client/quantctl/table.h"
 
 ABSL_FLAG(int32_t, clients, 1,
           "Connections, each with one call in flight; 1 to 256.");
@@ -41,6 +42,8 @@ void RunClient(const v1::PredictRequest& request, std::atomic<int64_t>* left,
     const auto response = (*client)->Predict(request);
     if (response.ok()) {
       load->latencies.push_back(Now() - sent);
+      load->compute.push_back(
+          absl::ToDoubleSeconds(FromWire(response->compute_time())));
     } else if (load->failed++ == 0) {
       load->first_failure = response.status();
     }
@@ -53,7 +56,7 @@ void RunClient(const v1::PredictRequest& request, std::atomic<int64_t>* left,
 void Load::Add(Load other) {
   latencies.insert(latencies.end(), other.latencies.begin(),
                    other.latencies.end());
-  sorted_ = false;
+  compute.insert(compute.end(), other.compute.begin(), other.compute.end());
   failed += other.failed;
   if (first_failure.ok()) first_failure = std::move(other.first_failure);
   seconds += other.seconds;
@@ -63,13 +66,12 @@ double Load::Rate() const {
   return seconds > 0 ? static_cast<double>(latencies.size()) / seconds : 0;
 }
 
-absl::Duration Load::Percentile(double share) {
-  if (latencies.empty()) return absl::ZeroDuration();
-  if (!sorted_) std::sort(latencies.begin(), latencies.end());
-  sorted_ = true;
-  const auto rank = static_cast<size_t>(
-      std::ceil(share * static_cast<double>(latencies.size())));
-  return absl::Seconds(latencies[std::max<size_t>(rank, 1) - 1]);
+absl::Duration Percentile(std::vector<double> seconds, double share) {
+  if (seconds.empty()) return absl::ZeroDuration();
+  const double rank = std::ceil(share * static_cast<double>(seconds.size()));
+  const auto index = static_cast<int64_t>(std::max(rank, 1.0)) - 1;
+  std::nth_element(seconds.begin(), seconds.begin() + index, seconds.end());
+  return absl::Seconds(seconds[index]);
 }
 
 FlagGroup LoadFlags() { return {"Load", {"clients", "requests"}}; }

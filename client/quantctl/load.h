@@ -15,19 +15,20 @@ namespace quantserve {
 
 // What a load did. Mergeable: rounds and clients add up.
 struct Load {
-  std::vector<double> latencies;  // seconds, of calls that succeeded
+  // Seconds, of calls that succeeded: from call to answer, and of those the
+  // server's own computing.
+  std::vector<double> latencies;
+  std::vector<double> compute;
   int64_t failed = 0;
   absl::Status first_failure;
   double seconds = 0;  // wall time
 
   void Add(Load other);
   double Rate() const;  // answered calls a second
-  // Nearest rank; zero if nothing was answered. 0 <= share <= 1.
-  absl::Duration Percentile(double share);
-
- private:
-  bool sorted_ = false;
 };
+
+// Nearest rank; zero if there is none. 0 <= share <= 1.
+absl::Duration Percentile(std::vector<double> seconds, double share);
 
 // --clients and --requests.
 FlagGroup LoadFlags();

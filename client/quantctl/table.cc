@@ -59,10 +59,8 @@ absl::Duration FromWire(const google::protobuf::Duration& duration) {
 std::string Milliseconds(absl::Duration duration) {
   if (duration == absl::ZeroDuration()) return "-";
   const double ms = absl::ToDoubleMilliseconds(duration);
-  return absl::StrFormat(ms < 1     ? "%.3f ms"
-                         : ms < 100 ? "%.2f ms"
-                                    : "%.0f ms",
-                         ms);
+  const int decimals = ms < 1 ? 3 : ms < 100 ? 2 : 0;
+  return absl::StrFormat("%.*f ms", decimals, ms);
 }
 
 std::string Bytes(int64_t bytes) {

@@ -182,17 +182,17 @@ TEST(CommandTest, EveryFlagOnAUsagePageExists) {
 
 TEST(LoadTest, PercentilesAreThoseOfAllRounds) {
   Load load;
-  EXPECT_EQ(load.Percentile(0.5), absl::ZeroDuration());
+  EXPECT_EQ(Percentile(load.latencies, 0.5), absl::ZeroDuration());
   Load other;
   other.latencies = {0.004, 0.002};
   other.seconds = 1;
   load.Add(other);
-  EXPECT_EQ(load.Percentile(1), absl::Milliseconds(4));
+  EXPECT_EQ(Percentile(load.latencies, 1), absl::Milliseconds(4));
   other.latencies = {0.001, 0.003};
   load.Add(other);
-  EXPECT_EQ(load.Percentile(0), absl::Milliseconds(1));
-  EXPECT_EQ(load.Percentile(0.5), absl::Milliseconds(2));
-  EXPECT_EQ(load.Percentile(0.99), absl::Milliseconds(4));
+  EXPECT_EQ(Percentile(load.latencies, 0), absl::Milliseconds(1));
+  EXPECT_EQ(Percentile(load.latencies, 0.5), absl::Milliseconds(2));
+  EXPECT_EQ(Percentile(load.latencies, 0.99), absl::Milliseconds(4));
   EXPECT_EQ(load.Rate(), 2);
 }
 

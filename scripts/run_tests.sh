@@ -39,6 +39,7 @@ for step in $steps; do
     say "release: build and all tests"
     configure release
     cmake --build --preset release -j "$jobs"
+    scripts/check_docs.sh build/release/bin
     ctest --preset release -j "$jobs" --timeout 600
     ;;
   tsan)

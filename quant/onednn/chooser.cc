@@ -128,6 +128,26 @@ absl::Status Search(const std::vector<size_t>& open, CostModel* model,
   return absl::OkStatus();
 }
 
+// Makes candidates that need a second copy of the weights look slower: a few
+// percent at a large batch are not worth the memory, and nothing is where
+// Winograd has more than doubled it already.
+void PreferPlacedWeights(const Plan& plan, const WeightStore& store,
+                         Selection* selection) {
+  constexpr double kTooMuchMemory = 2.0, kWorthACopy = 1.2, kNotWorthIt = 100;
+  const bool too_much =
+      static_cast<double>(store.bytes()) >
+      kTooMuchMemory * static_cast<double>(plan.WeightBytes());
+  const double factor = too_much ? kNotWorthIt : kWorthACopy;
+  std::vector<bool> placed;
+  for (const Candidate& candidate : selection->candidates) {
+    placed.push_back(WeightsArePlaced(selection->shape, candidate, store));
+  }
+  if (std::find(placed.begin(), placed.end(), true) == placed.end()) return;
+  for (size_t c = 0; c < placed.size(); ++c) {
+    if (!placed[c]) selection->seconds[c] *= factor;
+  }
+}
+
 // The candidates that compute the right numbers; only that of one name, if a
 // name is given.
 absl::Status FillCandidates(const void* weights, const std::string& only,
@@ -146,6 +166,7 @@ absl::Status FillCandidates(const void* weights, const std::string& only,
 
 absl::StatusOr<std::vector<Selection>> Choose(const LoweredPlan& lowered,
                                               const LoweringOptions& options,
+                                              const WeightStore& store,
                                               ProductChecker* checker,
                                               Tuner* tuner, Choices* choices) {
   const Plan& plan = lowered.plan;
@@ -175,6 +196,7 @@ absl::StatusOr<std::vector<Selection>> Choose(const LoweredPlan& lowered,
                                                 selection.candidates[c], best));
       best = std::min(best, selection.seconds[c]);
     }
+    PreferPlacedWeights(plan, store, &selection);
   }
   if (open.empty()) return selections;
   CostModel model(lowered, options, tuner);

@@ -28,9 +28,11 @@ struct Selection {
 // Only candidates that compute the right numbers count. Takes what `choices`
 // knows; measures the rest, so that the sum of the
 // products and of the layout changes between them is least, and adds it to
-// `choices`.
+// `choices`. What needs a new copy of its weights beside that which a smaller
+// batch size left in `store` must be a good deal faster.
 absl::StatusOr<std::vector<Selection>> Choose(const LoweredPlan& lowered,
                                               const LoweringOptions& options,
+                                              const WeightStore& store,
                                               ProductChecker* checker,
                                               Tuner* tuner, Choices* choices);
 

@@ -138,7 +138,7 @@ absl::Status EngineImpl::Compile(const OneDnnOptions& options,
     const LoweringOptions lowering{batch, options_.threads, options.bf16};
     QS_ASSIGN_OR_RETURN(
         const std::vector<Selection> selections,
-        onednn::Choose(lowered, lowering, &checker, &tuner, &choices));
+        onednn::Choose(lowered, lowering, store_, &checker, &tuner, &choices));
     std::vector<const onednn::Candidate*> chosen;
     for (const Selection& selection : selections) {
       chosen.push_back(selection.candidate());

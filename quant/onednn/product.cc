@@ -155,6 +155,15 @@ std::vector<std::byte> ChannelsInnermost(const ProductShape& s,
   return result;
 }
 
+// Products that read the same numbers in the same order have the same key.
+std::string WeightKey(const ProductShape& s, const Candidate& candidate) {
+  if (candidate.method == Method::kConvolution) {
+    return absl::StrCat(s.node, "|conv");
+  }
+  const bool inner = candidate.kind == ProductKind::kInnerProduct;
+  return absl::StrCat(s.node, inner ? "|inner" : "|matmul");
+}
+
 // The library lists what older processors would get, too. Its 8-bit kernels for
 // them saturate in 16 bits.
 bool ForLesserProcessor(const std::string& implementation) {
@@ -228,7 +237,7 @@ absl::StatusOr<const void*> PlaceWeights(const ProductShape& s,
     const Dims dims = WeightDims(s);
     const MemoryDesc from(dims, ToDnnl(type),
                           dims.size() == 4 ? Tag::oihw : Tag::goihw);
-    return store->Put(absl::StrCat(s.node, "|conv"), from, data, to);
+    return store->Put(WeightKey(s, candidate), from, data, to);
   }
   const std::vector<std::byte> rows = ChannelsInnermost(
       s, static_cast<const std::byte*>(data), ElementBytes(type));
@@ -238,8 +247,12 @@ absl::StatusOr<const void*> PlaceWeights(const ProductShape& s,
   const MemoryDesc from =
       inner ? MemoryDesc({s.out_channels, columns}, ToDnnl(type), Tag::ab)
             : MemoryDesc({columns, s.out_channels}, ToDnnl(type), Tag::ba);
-  return store->Put(absl::StrCat(s.node, inner ? "|inner" : "|matmul"), from,
-                    rows.data(), to);
+  return store->Put(WeightKey(s, candidate), from, rows.data(), to);
+}
+
+bool WeightsArePlaced(const ProductShape& shape, const Candidate& candidate,
+                      const WeightStore& store) {
+  return store.Has(WeightKey(shape, candidate), candidate.product.weights);
 }
 
 absl::Status EmitProduct(const ProductShape& shape, const Candidate& candidate,

@@ -71,6 +71,10 @@ absl::StatusOr<const void*> PlaceWeights(const ProductShape& shape,
                                          const Candidate& candidate,
                                          const void* data, WeightStore* store);
 
+// Whether PlaceWeights would find them there already.
+bool WeightsArePlaced(const ProductShape& shape, const Candidate& candidate,
+                      const WeightStore& store);
+
 // Appends the steps that compute `out` from `in`. Where the shape has a sum,
 // `out` holds the other operand before.
 absl::Status EmitProduct(const ProductShape& shape, const Candidate& candidate,

@@ -49,7 +49,8 @@ absl::StatusOr<double> Tuner::Measure(const Program& program, BufferId source,
   const BoundProgram bound(program, arena_.data());
   const dnnl::stream stream(CpuEngine());
   const std::byte* src = arena_.data() + program.offsets()[source];
-  double best = std::numeric_limits<double>::infinity(), total = 0;
+  constexpr double kNever = std::numeric_limits<double>::infinity();
+  double best = kNever, least = kNever, total = 0;
   for (int run = 0; run <= kMaxRuns; ++run) {
     EvictCaches();
     Read(src, source_bytes);
@@ -57,9 +58,9 @@ absl::StatusOr<double> Tuner::Measure(const Program& program, BufferId source,
     QS_RETURN_IF_ERROR(bound.Run(1, {}, {}, stream));
     const double seconds = Now() - start;
     total += seconds;
-    // The first run warms up, unless it shows that there is no point.
-    if (run > 0 || seconds > 2 * give_up) best = std::min(best, seconds);
-    if (best > 2 * give_up) break;
+    least = std::min(least, seconds);
+    if (run > 0) best = std::min(best, seconds);  // the first one warms up
+    if (run > 0 && least > 2 * give_up) break;
     if (run >= kMinRuns && total > kEnoughSeconds) break;
   }
   return best;

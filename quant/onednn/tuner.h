@@ -22,7 +22,7 @@ class Tuner {
   // weights not: between two requests the other layers' weights pass through
   // the cache, and with warm weights small layers look twice as fast as they
   // are. The least of several runs. Equal signatures are measured once.
-  // A candidate whose first run takes more than twice `give_up` is not run
+  // A candidate whose first two runs take more than twice `give_up` is not run
   // again.
   absl::StatusOr<double> ProductSeconds(
       const ProductShape& shape, const Candidate& candidate,

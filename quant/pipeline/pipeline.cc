@@ -26,16 +26,6 @@ constexpr double kFloatSqnrDb = 50;
 constexpr double kInt8SqnrDb = 12;
 constexpr int64_t kProbeSamples = 8;
 
-std::vector<TensorSpec> Specs(const Plan& plan,
-                              const std::vector<ValueId>& ids) {
-  std::vector<TensorSpec> specs;
-  for (ValueId id : ids) {
-    const Value& v = plan.value(id);
-    specs.push_back({v.name, Shape(v.shape.begin() + 1, v.shape.end())});
-  }
-  return specs;
-}
-
 // Names the phases of a job and remembers how long each took.
 class PhaseClock {
  public:

@@ -78,6 +78,16 @@ absl::Status SaveTorchScript(
   return saved;
 }
 
+std::vector<TensorSpec> Specs(const Plan& plan,
+                              const std::vector<ValueId>& ids) {
+  std::vector<TensorSpec> specs;
+  for (ValueId id : ids) {
+    const Value& v = plan.value(id);
+    specs.push_back({v.name, Shape(v.shape.begin() + 1, v.shape.end())});
+  }
+  return specs;
+}
+
 void SetTorchThreads(int threads) { at::set_num_threads(threads); }
 
 std::string TorchVersion() { return TORCH_VERSION; }

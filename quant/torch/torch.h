@@ -62,6 +62,10 @@ absl::Status SaveTorchScript(
     const Plan& plan, const std::string& path,
     const std::map<std::string, std::string>& extra_files);
 
+// The specifications of a plan's inputs or outputs.
+std::vector<TensorSpec> Specs(const Plan& plan,
+                              const std::vector<ValueId>& ids);
+
 // See quant/pipeline/pipeline.h.
 void SetTorchThreads(int threads);
 std::string TorchVersion();

@@ -188,16 +188,6 @@ Module Optimised(const Module& module, const Shape& shape,
 
 }  // namespace
 
-std::vector<TensorSpec> Specs(const Plan& plan,
-                              const std::vector<ValueId>& ids) {
-  std::vector<TensorSpec> specs;
-  for (ValueId id : ids) {
-    const Value& v = plan.value(id);
-    specs.push_back({v.name, Shape(v.shape.begin() + 1, v.shape.end())});
-  }
-  return specs;
-}
-
 absl::Status SelectQuantizedEngine() {
   static const auto* status = new absl::Status([]() -> absl::Status {
     const auto& engines = at::globalContext().supportedQEngines();

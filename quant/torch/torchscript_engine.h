@@ -27,8 +27,4 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
     const Plan& plan, const std::string& precision,
     const EngineOptions& options);
 
-// The specifications of a plan's inputs or outputs.
-std::vector<TensorSpec> Specs(const Plan& plan,
-                              const std::vector<ValueId>& ids);
-
 }  // namespace quantserve

@@ -128,7 +128,7 @@ TEST(UsageTest, HelpIsAUsagePage) {
 }
 
 TEST_F(ToolsTest, PromtoolFindsNothingWrong) {
-  if (!HasProgram("promtool")) GTEST_SKIP() << "promtool is not installed";
+  ASSERT_TRUE(HasProgram("promtool")) << "see scripts/install_deps.sh";
   const auto client = server_.NewClient();
   v1::PredictRequest request;
   *request.add_inputs() = testing::ReadSamples(model_.test, 0, 1);
@@ -145,7 +145,7 @@ TEST_F(ToolsTest, PromtoolFindsNothingWrong) {
 }
 
 TEST_F(ToolsTest, PrometheusStoresBothVariantsAccuracy) {
-  if (!HasProgram("prometheus")) GTEST_SKIP() << "prometheus is not installed";
+  ASSERT_TRUE(HasProgram("prometheus")) << "see scripts/install_deps.sh";
   const std::string config =
       WriteBytes("prometheus.yml",
                  absl::StrCat("global: {scrape_interval: 200ms}\n"
@@ -176,7 +176,8 @@ TEST_F(ToolsTest, APythonClientNeedsTheProtoFilesOnly) {
   const std::string python = "/usr/bin/python3";
   if (RunProcess({python, "-c", "import grpc, google.protobuf"}).code != 0 ||
       !HasProgram("grpc_python_plugin") || !HasProgram("protoc")) {
-    GTEST_SKIP() << "python3-grpcio or protobuf-compiler-grpc is not installed";
+    FAIL() << "python3-grpcio or protobuf-compiler-grpc is not installed: see "
+              "scripts/install_deps.sh";
   }
   const std::string source = QUANTSERVE_SOURCE_DIR;
   const Finished run =

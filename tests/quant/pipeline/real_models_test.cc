@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "quant/eval/evaluate.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/plan/plan.h"
@@ -46,13 +47,15 @@ class RealModelsTest : public ::testing::Test {
     return *std::move(shard);
   }
 
-  std::unique_ptr<ModelPipeline> Open(const std::string& path) {
+  std::unique_ptr<ModelPipeline> Open(
+      const std::string& path,
+      EngineChoice engine = EngineChoice::kTorchScript) {
     ModelOptions options;
     options.path = Shared(path);
     options.sample_shape = {3, 32, 32};
     options.preprocessing = ImageNetPreprocessing();
     options.engine.ladder = {1, 8};
-    options.engine_choice = EngineChoice::kTorchScript;
+    options.engine_choice = engine;
     auto pipeline = OpenModel(options);
     EXPECT_TRUE(pipeline.ok()) << pipeline.status();
     return *std::move(pipeline);
@@ -102,6 +105,34 @@ TEST_F(RealModelsTest, ResNet18KeepsItsAccuracy) {
   EXPECT_NEAR(*m.fp32.accuracy, 0.814, 0.0005);
   EXPECT_LE(*m.fp32.accuracy - *m.int8.accuracy, 0.005);
   EXPECT_GE(m.comparison.agreement, 0.98);
+}
+
+// The same promises for the fast engine, and how close it is to its oracle.
+TEST_F(RealModelsTest, OneDnnAgreesWithTorchScript) {
+  struct {
+    const char* model;
+    const char* shard;
+    int64_t images;  // by which INT8 may differ from FP32
+  } const cases[] = {{"models/resnet20_cifar10.pt", "data/cifar10", 2},
+                     {"models/resnet18_cifar10.pt", "data/cifar10_jpeg", 10}};
+  for (const auto& c : cases) {
+    const Shard calibration = Read(absl::StrCat(c.shard, "_calibration.bin"));
+    const Shard test = Read(absl::StrCat(c.shard, "_test.bin"));
+    const Measured slow = Measure(*Open(c.model), calibration, test);
+    const Measured fast =
+        Measure(*Open(c.model, EngineChoice::kOneDnn), calibration, test);
+    const auto fp32 = Compare(slow.fp32, fast.fp32);
+    EXPECT_GE(fp32->sqnr_db, 80) << c.model;
+    const auto int8 = Compare(slow.int8, fast.int8);
+    EXPECT_GE(int8->agreement, 0.985) << c.model;
+    EXPECT_GE(fast.comparison.sqnr_db, slow.comparison.sqnr_db) << c.model;
+    EXPECT_GE(fast.comparison.agreement, 0.985) << c.model;
+    EXPECT_LE(std::abs(fast.fp32.correct - fast.int8.correct), c.images)
+        << c.model;
+    std::printf("%s: INT8 engines agree on %.4f, SQNR %.1f and %.1f dB\n",
+                c.model, int8->agreement, slow.comparison.sqnr_db,
+                fast.comparison.sqnr_db);
+  }
 }
 
 TEST_F(RealModelsTest, EveryRangeMethodWorks) {

@@ -1,5 +1,7 @@
 #include "server/core/lifecycle.h"
 
+#include <algorithm>
+
 #include "server/core/steady_clock.h"
 
 namespace quantserve {
@@ -23,6 +25,7 @@ void Lifecycle::BecomeDraining() {
 
 absl::Status Lifecycle::Enter() {
   MutexLock lock(&mu_);
+  last_call_ = SteadyNow();
   if (phase_ == Phase::kDraining) {
     return absl::UnavailableError("the server is shutting down");
   }
@@ -35,15 +38,17 @@ void Lifecycle::Leave() {
   if (--in_flight_ == 0) idle_.NotifyAll();
 }
 
-bool Lifecycle::AwaitIdle(absl::Duration timeout) {
+bool Lifecycle::AwaitIdle(absl::Duration quiet, absl::Duration timeout) {
   const absl::Time deadline = SteadyNow() + timeout;
   MutexLock lock(&mu_);
-  while (in_flight_ > 0) {
-    const absl::Duration left = deadline - SteadyNow();
-    if (left <= absl::ZeroDuration()) return false;
-    idle_.WaitFor(&mu_, left);
+  while (true) {
+    const absl::Time now = SteadyNow();
+    if (in_flight_ == 0 && now - last_call_ >= quiet) return true;
+    if (now >= deadline) return in_flight_ == 0;
+    absl::Time wake = deadline;
+    if (in_flight_ == 0) wake = std::min(wake, last_call_ + quiet);
+    idle_.WaitFor(&mu_, wake - now);
   }
-  return true;
 }
 
 }  // namespace quantserve

@@ -28,14 +28,16 @@ class Lifecycle {
   // Counts it out.
   void Leave();
 
-  // Waits until nothing is in flight; false if `timeout` passed before.
-  bool AwaitIdle(absl::Duration timeout);
+  // Waits until nothing is in flight and no call has come for `quiet`, refused
+  // ones included; false if `timeout` passed with calls still in flight.
+  bool AwaitIdle(absl::Duration quiet, absl::Duration timeout);
 
  private:
   mutable Mutex mu_;
   CondVar idle_;
   Phase phase_ ABSL_GUARDED_BY(mu_) = Phase::kStarting;
   int64_t in_flight_ ABSL_GUARDED_BY(mu_) = 0;
+  absl::Time last_call_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();
 };
 
 }  // namespace quantserve

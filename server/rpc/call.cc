@@ -16,6 +16,13 @@ absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model) {
                                           "\", there is: ", name));
 }
 
+absl::Status JobStatus(const RpcEnvironment& env, const absl::Status& status) {
+  if (absl::IsCancelled(status) && env.lifecycle->phase() == Phase::kDraining) {
+    return absl::UnavailableError("the server is shutting down");
+  }
+  return status;
+}
+
 CallScope::CallScope(Rpc rpc, const RpcEnvironment& env,
                      grpc::CallbackServerContext* context)
     : rpc_(rpc),
@@ -33,13 +40,15 @@ grpc::Status CallScope::Finish(const absl::Status& status) {
     // Clients with retries configured wait this long before the next attempt.
     context_->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
   }
-  env_.metrics->RecordRpc(rpc_, variant_, status.code(),
+  const grpc::Status mapped = ToGrpcStatus(status);
+  env_.metrics->RecordRpc(rpc_, variant_,
+                          static_cast<absl::StatusCode>(mapped.error_code()),
                           SteadyNow() - arrived_);
   if (!status.ok()) {
     spdlog::debug("{} from {}: {}", RpcName(rpc_), context_->peer(),
                   status.ToString());
   }
-  return ToGrpcStatus(status);
+  return mapped;
 }
 
 }  // namespace quantserve

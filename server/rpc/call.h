@@ -25,6 +25,10 @@ struct RpcEnvironment {
 // NOT_FOUND unless `model` is empty or the served model's name.
 absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model);
 
+// What a job came to, for its caller: a job that was cancelled because the
+// server drains is UNAVAILABLE.
+absl::Status JobStatus(const RpcEnvironment& env, const absl::Status& status);
+
 // One call, from its arrival until gRPC is done with it. Thread-compatible.
 class CallScope {
  public:

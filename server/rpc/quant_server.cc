@@ -1,5 +1,6 @@
 #include "server/rpc/quant_server.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <utility>
@@ -15,6 +16,11 @@
 
 namespace quantserve {
 namespace {
+
+// How long no call may have come before the port is closed, and how long that
+// is waited for: a client may well retry for ever.
+constexpr absl::Duration kQuiet = absl::Milliseconds(300);
+constexpr absl::Duration kMaxLinger = absl::Seconds(2);
 
 void LogVariants(const ModelHost& host) {
   for (VariantId id : kAllVariants) {
@@ -140,7 +146,12 @@ void QuantServer::BeginShutdown() {
 bool QuantServer::Shutdown() {
   const absl::Time deadline = absl::Now() + options_.network.drain;
   BeginShutdown();
-  bool finished = lifecycle_.AwaitIdle(options_.network.drain);
+  bool finished =
+      lifecycle_.AwaitIdle(absl::ZeroDuration(), options_.network.drain);
+  // Until each client has heard of it: a call that reaches gRPC between its
+  // shutdown and the client's notice of it would end as CANCELLED.
+  const absl::Duration left = deadline - absl::Now();
+  if (finished) lifecycle_.AwaitIdle(kQuiet, std::min(kMaxLinger, left));
   finished &= host_->Drain(deadline - absl::Now());
   // Our calls are over, or late; health watchers never end by themselves.
   listener_->Shutdown(absl::Milliseconds(100));

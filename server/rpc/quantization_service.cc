@@ -58,7 +58,7 @@ class EvaluateCall final : public UnaryCall {
                             scope().set_variant(*variant);
                           EncodeOutcome(*outcome, response_);
                         }
-                        Complete(outcome.status());
+                        Complete(JobStatus(env_, outcome.status()));
                       }));
     cancel_.SetJob(std::move(job));
     return absl::OkStatus();

@@ -47,7 +47,7 @@ void QuantizeCall::OnJobDone(const QuantizationRun& run) {
     if (run.status.ok() || run.gate.has_value()) {
       EncodeRun(run, next_.emplace().mutable_result());
     }
-    end_ = run.status;
+    end_ = JobStatus(env_, run.status);
   }
   Advance();
 }

@@ -62,7 +62,9 @@ TestModel FindResnet20() {
 std::vector<std::string> TestModel::Command() const {
   std::vector<std::string> command = {
       absl::StrCat(kBin, "/quantserve_server"), "--model=" + model,
-      "--calibration_shard=" + calibration, "--test_shard=" + test};
+      "--calibration_shard=" + calibration, "--test_shard=" + test,
+      // Not the home of whoever runs the tests.
+      absl::StrCat("--cache_dir=", QUANTSERVE_E2E_DIR, "/cache")};
   command.insert(command.end(), preprocessing.begin(), preprocessing.end());
   if (!labels.empty()) command.push_back("--labels=" + labels);
   return command;

@@ -27,7 +27,14 @@ forbid "gRPC or protobuf in the server's core" "$grpc" server/core
 forbid "oneDNN's headers outside quant/onednn" 'dnnl|oneapi/' \
   server client proto quant ':!quant/onednn'
 forbid "server or quant in the client" 'server/|quant/' client
-forbid "server or client in quant" 'server/|client/' quant
+forbid "server or client in quant" 'server/|client/' quant \
+  ':!quant/tools' ':!quant/demo/make_demo_model.cc'
+forbid "more of the client than command lines in the tools" \
+  'server/|client/[^c]|client/client' quant/tools quant/demo
+forbid "more of the client than command lines in the server" \
+  'client/[^c]|client/client' server
+forbid "anything but Abseil below command lines" \
+  'server/|quant/|proto/|grpc|client/[^c]|client/client' client/cli
 forbid "upper rungs in the lower ones of quant" \
   'quant/(torch|onednn|eval|pipeline|tools|demo)/' \
   quant/base quant/tensor quant/data quant/ranges quant/plan quant/engine

@@ -8,7 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "cli/command_line.h"
+#include "client/cli/command_line.h"
 #include "client/client.h"
 #include "google/protobuf/message.h"
 

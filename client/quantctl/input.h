@@ -5,7 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "cli/command_line.h"
+#include "client/cli/command_line.h"
 #include "quantserve/v1/quantization.pb.h"
 #include "quantserve/v1/tensor.pb.h"
 

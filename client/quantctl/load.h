@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "cli/command_line.h"
+#include "client/cli/command_line.h"
 #include "client/quantctl/input.h"
 #include "quantserve/v1/inference.pb.h"
 

@@ -111,6 +111,12 @@ std::string StatusText(const v1::GetStatusResponse& status) {
       server.version(), server.ready() ? "ready" : "not ready",
       server.cpu().model(), server.cpu().cores(), server.workers(),
       server.queue_depth(), server.queue_capacity());
+  if (server.has_memory()) {
+    absl::StrAppend(&text, "memory ", Bytes(server.memory().resident_bytes()),
+                    ", of it private ", Bytes(server.memory().private_bytes()),
+                    "; peak ", Bytes(server.memory().peak_resident_bytes()),
+                    "\n");
+  }
   for (const v1::ModelStatus& model : status.models()) {
     std::vector<std::string> shape;
     if (model.inputs_size() > 0) {
@@ -126,7 +132,7 @@ std::string StatusText(const v1::GetStatusResponse& status) {
         model.shards_size() == 0 ? "none" : absl::StrJoin(model.shards(), ", "),
         "\n");
     Table table({"variant", "generation", "engine", "accuracy", "p50", "p99",
-                 "size", "agreement", "sqnr"});
+                 "size", "in memory", "agreement", "sqnr"});
     std::string notes;
     for (const v1::VariantStatus& variant : model.variants()) {
       if (!variant.ready()) {
@@ -142,6 +148,8 @@ std::string StatusText(const v1::GetStatusResponse& status) {
         row.push_back(std::move(cell));
       }
       row.push_back(Bytes(variant.size_bytes()));
+      row.push_back(Bytes(variant.engine().weight_bytes() +
+                          server.workers() * variant.engine().context_bytes()));
       if (variant.has_comparison()) {
         row.push_back(Ratio(variant.comparison().agreement()));
         row.push_back(Decibels(variant.comparison().sqnr_db()));

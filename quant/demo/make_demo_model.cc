@@ -13,11 +13,16 @@
 #include "quant/demo/demo_model.h"
 #include "quant/tools/tool.h"
 
-ABSL_FLAG(std::string, output_dir, "", "directory to write to");
-ABSL_FLAG(uint64_t, seed, 1, "decides images and first weights");
-ABSL_FLAG(int, epochs, 4, "rounds of --train_samples new images");
-ABSL_FLAG(int64_t, train_samples, 16000, "training images of one round");
-ABSL_FLAG(bool, force, false, "make everything anew");
+ABSL_FLAG(std::string, output_dir, "",
+          "Written there, made if it is missing. Required.");
+ABSL_FLAG(uint64_t, seed, quantserve::DemoOptions().seed,
+          "Decides images and first weights.");
+ABSL_FLAG(int, epochs, quantserve::DemoOptions().epochs,
+          "Rounds of --train_samples new images.");
+ABSL_FLAG(int64_t, train_samples, quantserve::DemoOptions().train_samples,
+          "Training images of one round.");
+ABSL_FLAG(bool, force, false,
+          "Makes everything anew, even if it is all there.");
 
 namespace quantserve {
 namespace {
@@ -25,27 +30,26 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr char kTool[] = "make_demo_model";
-constexpr char kUsage[] =
-    R"(make_demo_model - draws a labelled image set and trains a small network on it
 
-usage: make_demo_model --output_dir DIR [flags]
+const CommandLine& Line() {
+  static const auto& line = *new CommandLine{
+      "Draws a labelled image set and trains a small network on it.",
+      "make_demo_model --output_dir=DIR [flags]",
+      {{"Flags", {"output_dir", "seed", "epochs", "train_samples", "force"}}},
+      R"(Files of the directory:
+  model.pt         TorchScript, [N,3,32,32] to 10 logits
+  calibration.bin  512 images, CIFAR-10 binary
+  test.bin         2,000 images
+  labels.txt       the ten classes
+  manifest.json    options, accuracy, digests
 
-  --output_dir=DIR     written there (required); made if it is missing:
-                         model.pt         TorchScript, [N,3,32,32] to 10 logits
-                         calibration.bin  512 images, CIFAR-10 binary
-                         test.bin         2,000 images
-                         labels.txt       the ten classes
-                         manifest.json    options, accuracy, digests
-  --seed=N             decides images and first weights [1]
-  --epochs=N           rounds of --train_samples new images [4]
-  --train_samples=N    training images of one round [16000]
-  --force              make everything anew, even if it is all there
-
-Does nothing if the directory's files were made with the same options. The
-model wants x = (raw / 255 - 0.5) / 0.25: --mean=0.5 --std=0.25 elsewhere.
+Does nothing if they were made with the same options. The model wants
+x = (raw / 255 - 0.5) / 0.25: --mean=0.5 --std=0.25 elsewhere.
 
 Exit codes: 0 all files are there, 1 failed, 2 bad flags.
-)";
+)"};
+  return line;
+}
 
 absl::Status MakeDirectory(const std::string& directory) {
   std::error_code error;
@@ -116,6 +120,6 @@ int Main() {
 }  // namespace quantserve
 
 int main(int argc, char** argv) {
-  quantserve::ParseFlags(argc, argv, quantserve::kUsage);
+  quantserve::ParseFlags(quantserve::kTool, quantserve::Line(), argc, argv);
   return quantserve::Main();
 }

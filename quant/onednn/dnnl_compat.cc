@@ -291,4 +291,10 @@ absl::Status Execute(const dnnl::primitive& primitive,
       absl::StrCat("oneDNN primitive failed with status ", status));
 }
 
+void DropCachedPrimitives() {
+  const int capacity = dnnl::get_primitive_cache_capacity();
+  dnnl::set_primitive_cache_capacity(0);
+  dnnl::set_primitive_cache_capacity(capacity);
+}
+
 }  // namespace quantserve::onednn

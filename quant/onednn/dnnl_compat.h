@@ -91,4 +91,8 @@ absl::Status Execute(const dnnl::primitive& primitive,
                      const dnnl::stream& stream,
                      const std::vector<dnnl_exec_arg_t>& args);
 
+// Forgets the primitives that nobody holds: a tuner makes hundreds, and the
+// library keeps each one's code.
+void DropCachedPrimitives();
+
 }  // namespace quantserve::onednn

@@ -100,7 +100,7 @@ class EngineImpl : public OneDnnEngine {
                        std::vector<std::string> notes,
                        std::set<std::string>* failed);
 
-  const LoweredPlan lowered;
+  LoweredPlan lowered;
 
  private:
   TensorSpec SpecOf(ValueId id) const {
@@ -173,6 +173,8 @@ absl::Status EngineImpl::Compile(const OneDnnOptions& options,
       info_.islands.push_back(std::get<UnaryAttrs>(node.attrs).function);
     }
   }
+  // The store has them now, in the layouts that the kernels want.
+  for (Node& node : lowered.plan.nodes) node.weights.data.reset();
   info_.notes = std::move(notes);
   info_.weight_bytes = static_cast<int64_t>(store_.bytes());
   info_.context_bytes = ArenaBytes();
@@ -292,7 +294,10 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
     QS_RETURN_IF_ERROR(engine->lowered.plan.Validate());
     std::set<std::string> failed;
     QS_RETURN_IF_ERROR(engine->Compile(options, std::move(notes), &failed));
-    if (failed.empty()) return engine;
+    if (failed.empty()) {
+      onednn::DropCachedPrimitives();
+      return engine;
+    }
     // 8-bit products can still run in FP32; what failed there cannot run here.
     for (const std::string& name : failed) {
       if (!in_float.insert(name).second || !plan.quantized()) {

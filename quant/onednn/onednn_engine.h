@@ -42,7 +42,7 @@ class OneDnnEngine : public Engine {
   virtual const std::string& choices_json() const = 0;
   // How many measurements were needed to choose them.
   virtual int measurements() const = 0;
-  // What is executed: the plan after its optimisations.
+  // What is executed: the plan after its optimisations, without the weights.
   virtual const Plan& plan() const = 0;
   // Median seconds of each step over `runs` runs of a batch of the ladder, on
   // inputs of zeros.

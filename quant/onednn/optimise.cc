@@ -62,7 +62,8 @@ Plan Optimise(const Plan& plan, int64_t batch,
     notes->push_back(
         absl::StrCat(why, ", so in FP32: ", absl::StrJoin(who, ", ")));
   };
-  Plan best = FuseDequantize(FuseResidualAdds(TrimPaddingTaps(plan)));
+  Plan best = FuseDequantize(FuseResidualAdds(TrimPaddingTaps(plan)),
+                             {OpKind::kConv2d, OpKind::kLinear});
   const std::set<std::string> inexact = NotExactInBytes(best);
   note("no VNNI: 8-bit sums could saturate", inexact);
   note("oneDNN's 8-bit kernels compute something else", in_float);

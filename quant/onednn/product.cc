@@ -80,11 +80,20 @@ ProductSpec MatrixSpec(const ProductShape& s, ProductKind kind) {
   return spec;
 }
 
+// Winograd's F(4x4, 3x3) takes 36 products for a tile of 16 outputs instead of
+// 144, and weights four times as large: on a map smaller than a tile there is
+// nothing to save.
+bool WinogradSaves(const ProductShape& s) {
+  const int64_t tiles = (s.out_height + 3) / 4 * ((s.out_width + 3) / 4);
+  return s.in_type == ElementType::kF32 && s.window() == 9 &&
+         36 * tiles < 9 * s.out_height * s.out_width;
+}
+
 void AddConvolutions(const ProductShape& s, Layout in, Layout out,
                      std::vector<Candidate>* candidates) {
   for (ProductKind kind : {ProductKind::kConvolution, ProductKind::kWinograd}) {
     const bool winograd = kind == ProductKind::kWinograd;
-    if (winograd && s.in_type != ElementType::kF32) continue;
+    if (winograd && !WinogradSaves(s)) continue;
     for (Product& p : Implementations(ConvolutionSpec(s, in, out, kind))) {
       candidates->push_back(
           {absl::StrCat(winograd ? "winograd/" : "conv/", LayoutName(in), "-",

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "quant/base/cpu.h"
+#include "quant/base/memory.h"
 #include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
 #include "quant/onednn/onednn_engine.h"
@@ -73,11 +74,12 @@ class Pipeline : public ModelPipeline {
     const auto script = [this](std::vector<int64_t> ladder)
         -> absl::StatusOr<std::unique_ptr<Engine>> {
       // Loaded for this only: its weights would double the plan's.
-      QS_ASSIGN_OR_RETURN(const auto model,
+      QS_ASSIGN_OR_RETURN(auto model,
                           TorchModel::Load(options_.path, options_.max_bytes));
       EngineOptions engine = options_.engine;
       engine.ladder = std::move(ladder);
-      return model->Compile(ScriptExecution::kOptimized, plan_, "fp32", engine);
+      return TorchModel::CompileLast(
+          std::move(model), ScriptExecution::kOptimized, plan_, "fp32", engine);
     };
     QS_ASSIGN_OR_RETURN(
         CompiledVariant variant,
@@ -120,6 +122,8 @@ class Pipeline : public ModelPipeline {
     QS_ASSIGN_OR_RETURN(
         const RangeMap ranges,
         Calibrate(plan_, shard, options_.preprocessing, calibrate, control));
+
+    ReturnFreedMemory();
 
     clock.Begin("convert");
     QS_RETURN_IF_ERROR(control.Report("convert", 0, 1));
@@ -256,6 +260,8 @@ absl::StatusOr<std::unique_ptr<ModelPipeline>> OpenModel(
   info.inputs = Specs(*plan, plan->inputs);
   info.outputs = Specs(*plan, plan->outputs);
   info.macs = plan->Macs();
+  model.reset();
+  ReturnFreedMemory();
   return std::make_unique<Pipeline>(options, std::move(info), *std::move(plan));
 }
 

@@ -7,18 +7,25 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "quant/base/memory.h"
 #include "quant/base/status_macros.h"
 
 namespace quantserve {
 namespace {
 
 struct Trial {
-  const EngineCandidate* candidate = nullptr;
   std::unique_ptr<Engine> engine;
   std::unique_ptr<ExecutionContext> context;
   std::vector<std::vector<float>> outputs;  // of all probe samples
   std::vector<absl::Duration> times;
+  absl::Duration latency;
 };
+
+absl::Duration Median(std::vector<absl::Duration> times) {
+  const auto middle = times.begin() + static_cast<int64_t>(times.size() / 2);
+  std::nth_element(times.begin(), middle, times.end());
+  return *middle;
+}
 
 absl::Status RunProbe(const SelectionOptions& options, Trial* trial) {
   const int64_t in = trial->engine->inputs()[0].elements();
@@ -44,14 +51,21 @@ absl::Status RunProbe(const SelectionOptions& options, Trial* trial) {
 
 absl::StatusOr<Trial> Try(const EngineCandidate& candidate,
                           const SelectionOptions& options) {
+  constexpr int kRounds = 6;
   Trial trial;
-  trial.candidate = &candidate;
   QS_ASSIGN_OR_RETURN(trial.engine, candidate.compile_probe
                                         ? candidate.compile_probe()
                                         : candidate.compile());
   QS_ASSIGN_OR_RETURN(trial.context, trial.engine->NewContext());
   QS_RETURN_IF_ERROR(RunProbe(options, &trial));  // warms up
-  trial.times.clear();
+  // The best of several medians: a disturbance that lasts for a while is not
+  // held against the candidate that it happens to hit.
+  trial.latency = absl::InfiniteDuration();
+  for (int round = 0; round < kRounds; ++round) {
+    trial.times.clear();
+    QS_RETURN_IF_ERROR(RunProbe(options, &trial));
+    trial.latency = std::min(trial.latency, Median(trial.times));
+  }
   return trial;
 }
 
@@ -66,29 +80,24 @@ double SqnrDb(const std::vector<float>& want, const std::vector<float>& got) {
   return 10 * std::log10(std::max(signal, 1e-300) / noise);
 }
 
-absl::Duration Median(std::vector<absl::Duration> times) {
-  const auto middle = times.begin() + static_cast<int64_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return *middle;
-}
-
 }  // namespace
 
 absl::StatusOr<CompiledVariant> SelectEngine(
     const std::vector<EngineCandidate>& candidates,
     const SelectionOptions& options) {
-  // Rounds in turn, so that a disturbance hits every candidate.
-  constexpr int kRounds = 5;
   CompiledVariant variant;
-  std::vector<Trial> trials;
-  std::vector<size_t> timing_of;  // index into variant.timings
+  std::vector<float> wanted;  // the first candidate's outputs
+  constexpr size_t kNone = std::numeric_limits<size_t>::max();
+  size_t best = kNone;  // index into candidates and variant.timings
   for (const EngineCandidate& candidate : candidates) {
+    // One after another, each released before the next: a model's weights are
+    // in memory in one layout at a time.
     absl::StatusOr<Trial> trial = Try(candidate, options);
     EngineTiming timing{candidate.engine, absl::ZeroDuration(), ""};
     if (!trial.ok()) {
       timing.rejected = std::string(trial.status().message());
-    } else if (!trials.empty()) {
-      const double sqnr = SqnrDb(trials[0].outputs[0], trial->outputs[0]);
+    } else if (!wanted.empty()) {
+      const double sqnr = SqnrDb(wanted, trial->outputs[0]);
       if (sqnr < options.min_sqnr_db) {
         timing.rejected =
             absl::StrCat("disagrees with ", candidates[0].engine, ": SQNR ",
@@ -96,12 +105,22 @@ absl::StatusOr<CompiledVariant> SelectEngine(
       }
     }
     if (timing.rejected.empty()) {
-      trials.push_back(*std::move(trial));
-      timing_of.push_back(variant.timings.size());
+      if (wanted.empty()) wanted = std::move(trial->outputs[0]);
+      timing.latency = trial->latency;
+      if (best != kNone && variant.timings[best].latency <= timing.latency) {
+        timing.rejected = "slower";
+      } else {
+        if (best != kNone) variant.timings[best].rejected = "slower";
+        best = variant.timings.size();
+        variant.engine =
+            candidate.compile_probe ? nullptr : std::move(trial->engine);
+      }
     }
     variant.timings.push_back(std::move(timing));
+    trial = absl::CancelledError();  // releases it
+    ReturnFreedMemory();
   }
-  if (trials.empty()) {
+  if (best == kNone) {
     return absl::InternalError(absl::StrCat(
         "no engine runs this model: ",
         absl::StrJoin(variant.timings, "; ",
@@ -109,25 +128,8 @@ absl::StatusOr<CompiledVariant> SelectEngine(
                         absl::StrAppend(out, t.engine, ": ", t.rejected);
                       })));
   }
-  for (int round = 0; round < kRounds; ++round) {
-    for (Trial& trial : trials) QS_RETURN_IF_ERROR(RunProbe(options, &trial));
-  }
-  size_t best = 0;
-  for (size_t i = 0; i < trials.size(); ++i) {
-    EngineTiming& timing = variant.timings[timing_of[i]];
-    timing.latency = Median(trials[i].times);
-    if (timing.latency < variant.timings[timing_of[best]].latency) best = i;
-  }
-  for (size_t i = 0; i < trials.size(); ++i) {
-    if (i != best) variant.timings[timing_of[i]].rejected = "slower";
-  }
-  const EngineCandidate& winner = *trials[best].candidate;
-  if (winner.compile_probe) {
-    trials.clear();
-    QS_ASSIGN_OR_RETURN(variant.engine, winner.compile());
-  } else {
-    trials[best].context.reset();
-    variant.engine = std::move(trials[best].engine);
+  if (variant.engine == nullptr) {
+    QS_ASSIGN_OR_RETURN(variant.engine, candidates[best].compile());
   }
   variant.precision = variant.engine->info().precision;
   return variant;

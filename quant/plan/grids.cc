@@ -42,8 +42,7 @@ class Groups {
 
 struct Group {
   ValueRange hull;
-  bool added = false;     // an addition reads it
-  bool computed = false;  // another node that computes reads it
+  bool multiplied = false;  // a node that computes, no addition, reads it
 };
 
 void Extend(const Range& range, Range* hull) {
@@ -55,7 +54,7 @@ bool Symmetric(const Group& group, double share) {
   const double lo = -group.hull.affine.lo;
   const double hi = group.hull.affine.hi;
   if (!(lo > 0)) return false;
-  if (group.added && !group.computed) return true;
+  if (!group.multiplied) return false;
   return std::min(lo, hi) >= share * std::max(lo, hi);
 }
 
@@ -93,12 +92,10 @@ absl::StatusOr<Grids> ChooseGrids(const Plan& plan,
   }
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
     const OpKind kind = plan.nodes[i].kind;
-    if (KeepsGrid(kind)) continue;
+    if (KeepsGrid(kind) || kind == OpKind::kAdd) continue;
     for (ValueId id : plan.nodes[i].inputs) {
       const auto group = by_root.find(groups.Root(id));
-      if (group == by_root.end()) continue;
-      (kind == OpKind::kAdd ? group->second.added : group->second.computed) =
-          true;
+      if (group != by_root.end()) group->second.multiplied = true;
     }
   }
 

@@ -31,8 +31,7 @@ struct QuantizePlanOptions {
   // not.
   int weight_bits = 8;
   // A signed value is held symmetrically (cheaper to run) if its smaller end
-  // reaches this share of its larger one, and always if only additions read
-  // it.
+  // reaches this share of its larger one and not only additions read it.
   double symmetric_share = 0.5;
 };
 

@@ -18,36 +18,37 @@
 #include "quant/tools/tool.h"
 #include "quant/torch/torch.h"
 
-ABSL_FLAG(std::string, model_path, "", "TorchScript model");
-ABSL_FLAG(std::string, int8_path, "", "INT8 model of quantize_model");
-ABSL_FLAG(std::string, test_data, "", "test shard");
-ABSL_FLAG(std::string, format, "table", "table or json");
-ABSL_FLAG(int64_t, samples, 0, "test samples");
-ABSL_FLAG(double, scale, 1.0 / 255.0, "factor for 8-bit samples");
-ABSL_FLAG(std::string, mean, "", "per-channel mean");
-ABSL_FLAG(std::string, std, "", "per-channel deviation");
-ABSL_FLAG(int, threads, 1, "threads");
+ABSL_FLAG(std::string, model_path, "", "TorchScript model in FP32. Required.");
+ABSL_FLAG(std::string, int8_path, "",
+          "The same model as quantize_model wrote it.");
+ABSL_FLAG(std::string, test_data, "",
+          "Samples: CIFAR-10 .bin, .npy, .npz or .pt. Required.");
+ABSL_FLAG(std::string, format, "table", "What is printed: table or json.");
+ABSL_FLAG(int64_t, samples, 0,
+          "The shard's first samples, this many, are used; 0: all.");
+ABSL_FLAG(double, scale, quantserve::Preprocessing().scale,
+          "8-bit samples become (raw * scale - mean) / std. Default: 1/255.");
+ABSL_FLAG(std::string, mean, "",
+          "One number, or one for each channel, e.g. 0.485,0.456,0.406. "
+          "Default: 0.");
+ABSL_FLAG(std::string, std, "",
+          "One number, or one for each channel. Default: 1.");
+ABSL_FLAG(int, threads, 1, "Threads of each run.");
 
 namespace quantserve {
 namespace {
 
 constexpr char kTool[] = "evaluate_model";
-constexpr char kUsage[] =
-    R"(evaluate_model - accuracy and latency of a model and its INT8 form
 
-usage: evaluate_model --model_path m.pt [--int8_path m_int8.pt] --test_data shard [flags]
-
-  --model_path=FILE   TorchScript model in FP32 (required)
-  --int8_path=FILE    the same model as quantize_model wrote it
-  --test_data=FILE    samples: CIFAR-10 .bin, .npy, .npz or .pt (required)
-  --format=NAME       table or json [table]
-  --samples=N         the shard's first N samples are used; 0: all [0]
-  --scale=X           8-bit samples: x = (raw * scale - mean) / std [1/255]
-  --mean=A,B,C        per channel, or one number for all [0]
-  --std=A,B,C         per channel, or one number for all [1]
-  --threads=N         threads for each run [1]
-
-Latency is the median time of one sample at batch 1; speed-up is against the
+const CommandLine& Line() {
+  static const auto& line = *new CommandLine{
+      "Measures accuracy and latency of a model and of its INT8 form.",
+      "evaluate_model --model_path=m.pt [--int8_path=m_int8.pt] "
+      "--test_data=shard [flags]",
+      {{"Files", {"model_path", "int8_path", "test_data"}},
+       {"Measurement", {"samples", "threads", "format"}},
+       {"Preprocessing", {"scale", "mean", "std"}}},
+      R"(Latency is the median time of one sample at batch 1; speed-up is against the
 first row. Rows:
   FP32 CPU            LibTorch, operator by operator, as eager PyTorch runs it
   FP32 CPU optimised  LibTorch's optimize_for_inference
@@ -59,7 +60,9 @@ first row. Rows:
   INT8 CPU oneDNN     the INT8 plan compiled onto oneDNN
 
 Exit codes: 0 measured, 1 failed, 2 bad flags.
-)";
+)"};
+  return line;
+}
 
 struct Row {
   std::string name;
@@ -237,9 +240,11 @@ absl::Status Run() {
         RebuildQuantizedPlan(plan, sha256, int8->ExtraFile(kArtifactFile));
     QS_RETURN_IF_ERROR(evaluator.Add(
         "INT8 CPU oneDNN",
-        quantized.ok()
-            ? OneDnn(*quantized, options.engine, false)
-            : absl::StatusOr<std::unique_ptr<Engine>>(quantized.status())));
+        quantized.ok() ? OneDnn(*quantized, options.engine, false)
+                       // An INT8 file of another tool: its other rows stand.
+                       : absl::StatusOr<std::unique_ptr<Engine>>(
+                             absl::FailedPreconditionError(
+                                 quantized.status().message()))));
   }
   evaluator.Finish();
   if (absl::GetFlag(FLAGS_format) == "json") {
@@ -255,7 +260,7 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   using namespace quantserve;
-  ParseFlags(argc, argv, kUsage);
+  ParseFlags(kTool, Line(), argc, argv);
   if (absl::GetFlag(FLAGS_model_path).empty() ||
       absl::GetFlag(FLAGS_test_data).empty()) {
     return UsageFailure(kTool, "--model_path and --test_data are required");

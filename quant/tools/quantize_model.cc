@@ -10,43 +10,48 @@
 #include "quant/pipeline/pipeline.h"
 #include "quant/tools/tool.h"
 
-ABSL_FLAG(std::string, model_path, "", "TorchScript model");
-ABSL_FLAG(std::string, calibration_data, "", "calibration shard");
-ABSL_FLAG(std::string, output, "", "INT8 model to write");
-ABSL_FLAG(std::string, observer, "mse", "range method");
-ABSL_FLAG(double, percentile, 99.99, "for --observer=percentile");
-ABSL_FLAG(int64_t, samples, 512, "calibration samples");
-ABSL_FLAG(int64_t, batch_size, 32, "samples in one calibration run");
-ABSL_FLAG(double, scale, 1.0 / 255.0, "factor for 8-bit samples");
-ABSL_FLAG(std::string, mean, "", "per-channel mean");
-ABSL_FLAG(std::string, std, "", "per-channel deviation");
-ABSL_FLAG(int, threads, 1, "LibTorch threads");
-ABSL_FLAG(bool, verbose, false, "list every layer");
+ABSL_FLAG(std::string, model_path, "",
+          "Traced, scripted or frozen TorchScript model. Required.");
+ABSL_FLAG(std::string, calibration_data, "",
+          "Samples: CIFAR-10 .bin, .npy, .npz or .pt. Required.");
+ABSL_FLAG(
+    std::string, output, "",
+    "INT8 TorchScript model to write; torch.jit.load reads it. Required.");
+ABSL_FLAG(std::string, observer, "mse",
+          "How ranges are found: mse, minmax, moving_average, percentile.");
+ABSL_FLAG(double, percentile, quantserve::RangeOptions().percentile,
+          "Share of the values that --observer=percentile keeps, in percent.");
+ABSL_FLAG(int64_t, samples, quantserve::QuantizeOptions().samples,
+          "The shard's first samples, this many, are used.");
+ABSL_FLAG(int64_t, batch_size, quantserve::QuantizeOptions().batch,
+          "Samples in one calibration run.");
+ABSL_FLAG(double, scale, quantserve::Preprocessing().scale,
+          "8-bit samples become (raw * scale - mean) / std. Default: 1/255.");
+ABSL_FLAG(std::string, mean, "",
+          "One number, or one for each channel, e.g. 0.485,0.456,0.406. "
+          "Default: 0.");
+ABSL_FLAG(std::string, std, "",
+          "One number, or one for each channel. Default: 1.");
+ABSL_FLAG(int, threads, 1, "Threads that compute.");
+ABSL_FLAG(bool, verbose, false, "Lists every layer.");
 
 namespace quantserve {
 namespace {
 
 constexpr char kTool[] = "quantize_model";
-constexpr char kUsage[] =
-    R"(quantize_model - post-training static quantization of a TorchScript model
 
-usage: quantize_model --model_path m.pt --calibration_data shard --output m_int8.pt [flags]
-
-  --model_path=FILE        traced, scripted or frozen TorchScript model (required)
-  --calibration_data=FILE  samples: CIFAR-10 .bin, .npy, .npz or .pt (required)
-  --output=FILE            INT8 TorchScript model to write; torch.jit.load reads it (required)
-  --observer=NAME          how ranges are found: mse, minmax, moving_average, percentile [mse]
-  --percentile=P           share of values that --observer=percentile keeps, in percent [99.99]
-  --samples=N              the shard's first N samples are used [512]
-  --batch_size=N           samples in one calibration run [32]
-  --scale=X                8-bit samples: x = (raw * scale - mean) / std [1/255]
-  --mean=A,B,C             per channel, or one number for all [0]
-  --std=A,B,C              per channel, or one number for all [1]
-  --threads=N              threads for LibTorch [1]
-  --verbose                list every layer
-
-Exit codes: 0 written, 1 failed, 2 bad flags.
-)";
+const CommandLine& Line() {
+  static const auto& line = *new CommandLine{
+      "Quantizes a TorchScript model to INT8, statically, after training.",
+      "quantize_model --model_path=m.pt --calibration_data=shard "
+      "--output=m_int8.pt [flags]",
+      {{"Files", {"model_path", "calibration_data", "output"}},
+       {"Calibration", {"observer", "percentile", "samples", "batch_size"}},
+       {"Preprocessing", {"scale", "mean", "std"}},
+       {"Other", {"threads", "verbose"}}},
+      "Exit codes: 0 written, 1 failed, 2 bad flags.\n"};
+  return line;
+}
 
 void PrintReport(const QuantizedVariant& result, const std::string& output,
                  int64_t bytes) {
@@ -117,7 +122,7 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   using namespace quantserve;
-  ParseFlags(argc, argv, kUsage);
+  ParseFlags(kTool, Line(), argc, argv);
   for (const auto* flag :
        {&FLAGS_model_path, &FLAGS_calibration_data, &FLAGS_output}) {
     if (absl::GetFlag(*flag).empty()) {

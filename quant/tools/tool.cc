@@ -2,73 +2,25 @@
 
 #include <unistd.h>
 
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
+#include <utility>
 
-#include "absl/flags/parse.h"
-#include "absl/flags/reflection.h"
-#include "absl/strings/numbers.h"
-#include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
+#include "client/cli/numbers.h"
 
 namespace quantserve {
-namespace {
 
-[[noreturn]] void UsageError(const char* tool, const std::string& message) {
-  std::exit(UsageFailure(tool, message));
-}
-
-const char* BaseName(const char* path) {
-  const char* slash = std::strrchr(path, '/');
-  return slash != nullptr ? slash + 1 : path;
-}
-
-// Abseil ends the process with its own text at the first bad flag; checking
-// each one first gives one line and the exit code that the tools promise.
-void CheckFlag(const char* tool, const std::string& name,
-               const std::string& value) {
-  absl::CommandLineFlag* flag = absl::FindCommandLineFlag(name);
-  if (flag == nullptr) {
-    UsageError(tool, absl::StrCat("unknown flag --", name));
+void ParseFlags(const char* tool, const CommandLine& line, int argc,
+                char** argv) {
+  const auto arguments = Parse(line, {argv + 1, argv + argc});
+  if (!arguments.ok()) {
+    std::fprintf(stderr, "%s: %s\n", tool,
+                 std::string(arguments.status().message()).c_str());
+    std::exit(kExitUsage);
   }
-  std::string error;
-  if (!flag->ParseFrom(value, &error)) {
-    UsageError(tool, absl::StrCat("flag --", name, "=", value, " is malformed",
-                                  error.empty() ? "" : ": ", error));
-  }
-}
-
-}  // namespace
-
-void ParseFlags(int argc, char** argv, const char* usage) {
-  const char* tool = BaseName(argv[0]);
-  for (int i = 1; i < argc; ++i) {
-    absl::string_view argument = argv[i];
-    if (argument == "--help" || argument == "-h" || argument == "-help") {
-      std::fputs(usage, stdout);
-      std::exit(kExitOk);
-    }
-    if (argument.substr(0, 2) != "--") {
-      UsageError(tool, absl::StrCat("unexpected argument \"", argument, "\""));
-    }
-    argument.remove_prefix(2);
-    const std::vector<std::string> parts =
-        absl::StrSplit(argument, absl::MaxSplits('=', 1));
-    if (parts.size() == 2) {
-      CheckFlag(tool, parts[0], parts[1]);
-      continue;
-    }
-    absl::CommandLineFlag* flag = absl::FindCommandLineFlag(parts[0]);
-    if (flag != nullptr && flag->IsOfType<bool>()) {
-      CheckFlag(tool, parts[0], "true");
-    } else if (flag != nullptr && i + 1 == argc) {
-      UsageError(tool, absl::StrCat("flag --", parts[0], " wants a value"));
-    } else {
-      CheckFlag(tool, parts[0], i + 1 < argc ? argv[i + 1] : "");
-      ++i;
-    }
+  if (arguments->help) {
+    std::fputs(UsagePage(line).c_str(), stdout);
+    std::exit(kExitOk);
   }
 }
 
@@ -81,22 +33,6 @@ int UsageFailure(const char* tool, const std::string& message) {
 int Fail(const char* tool, const absl::Status& status) {
   std::fprintf(stderr, "%s: %s\n", tool, std::string(status.message()).c_str());
   return kExitFailed;
-}
-
-absl::StatusOr<std::vector<double>> ParseNumbers(const std::string& flag,
-                                                 const std::string& text) {
-  std::vector<double> numbers;
-  if (text.empty()) return numbers;
-  for (absl::string_view part : absl::StrSplit(text, ',')) {
-    double number = 0;
-    if (!absl::SimpleAtod(part, &number) || !std::isfinite(number)) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("flag --", flag, "=", text,
-                       " is malformed, want numbers between commas"));
-    }
-    numbers.push_back(number);
-  }
-  return numbers;
 }
 
 absl::StatusOr<Preprocessing> ParsePreprocessing(double scale,

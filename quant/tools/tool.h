@@ -2,10 +2,10 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/cli/command_line.h"
 #include "quant/base/job_control.h"
 #include "quant/data/preprocessing.h"
 
@@ -16,20 +16,16 @@ inline constexpr int kExitOk = 0;
 inline constexpr int kExitFailed = 1;  // the job failed; stderr says why
 inline constexpr int kExitUsage = 2;  // a flag is unknown, missing or malformed
 
-// Parses Abseil flags. Prints `usage` and exits with kExitOk for --help, or one
-// line on stderr and kExitUsage for a flag that is unknown or malformed, and
-// for positional arguments.
-void ParseFlags(int argc, char** argv, const char* usage);
+// Sets the flags of `line`. Prints the usage page and exits with kExitOk for
+// --help; one line on stderr and kExitUsage for a mistake.
+void ParseFlags(const char* tool, const CommandLine& line, int argc,
+                char** argv);
 
 // Prints "NAME: message" on stderr and returns the exit code that fits.
 int Fail(const char* tool, const absl::Status& status);
 
 // Prints one line on stderr that points to --help; returns kExitUsage.
 int UsageFailure(const char* tool, const std::string& message);
-
-// "0.485,0.456,0.406". INVALID_ARGUMENT, naming the flag, for anything else.
-absl::StatusOr<std::vector<double>> ParseNumbers(const std::string& flag,
-                                                 const std::string& text);
 
 // From --scale, --mean and --std.
 absl::StatusOr<Preprocessing> ParsePreprocessing(double scale,

@@ -4,10 +4,10 @@
 
 #include <array>
 #include <cmath>
-#include <cstring>
 
 #include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
+#include "quant/plan/passes/passes.h"
 #include "quant/torch/island.h"
 #include "quant/torch/wall.h"
 
@@ -17,12 +17,13 @@ namespace {
 namespace jit = torch::jit;
 using jit::NamedValue;
 
-at::Tensor ToTorch(const Tensor& tensor) {
+// The same memory, kept alive by the result. LibTorch only reads weights.
+at::Tensor ToTorch(const std::shared_ptr<const Tensor>& tensor) {
   const auto type =
-      tensor.dtype() == DType::kS8 ? torch::kInt8 : torch::kFloat32;
-  at::Tensor copy = torch::empty(tensor.shape(), type);
-  std::memcpy(copy.data_ptr(), tensor.data<char>(), tensor.bytes());
-  return copy;
+      tensor->dtype() == DType::kS8 ? torch::kInt8 : torch::kFloat32;
+  return torch::from_blob(
+      const_cast<std::byte*>(tensor->data<std::byte>()), tensor->shape(),
+      [tensor](void*) {}, type);
 }
 
 at::Tensor ToTorch(const std::vector<float>& values) {
@@ -33,7 +34,7 @@ at::Tensor ToTorch(const std::vector<float>& values) {
 at::Tensor QuantizedWeight(const Weights& weights) {
   const at::Tensor scales = ToTorch(weights.scales).to(torch::kFloat64);
   const at::Tensor zeros = torch::zeros(scales.sizes(), torch::kInt64);
-  return at::_make_per_channel_quantized_tensor(ToTorch(*weights.data), scales,
+  return at::_make_per_channel_quantized_tensor(ToTorch(weights.data), scales,
                                                 zeros, 0);
 }
 
@@ -225,11 +226,14 @@ class Emitter {
     const bool relu = node.clamp && node.clamp->IsRelu();
     jit::Value* result = nullptr;
     if (!u8) {
-      if (plan_.value(node.inputs[0]).quant) {
-        return Unsupported(node, "8-bit layer that writes float32");
-      }
+      // LibTorch's 8-bit layers write 8 bits: one that writes FP32 is computed
+      // on the same numbers in FP32.
+      const bool from_u8 = plan_.value(node.inputs[0]).quant.has_value();
       std::vector<NamedValue> arguments{
-          In(node), Constant(ToTorch(*node.weights.data)),
+          from_u8 ? NamedValue(Insert("aten::dequantize", {In(node)}))
+                  : In(node),
+          Constant(from_u8 ? at::dequantize(QuantizedWeight(node.weights))
+                           : ToTorch(node.weights.data)),
           node.weights.bias.empty() ? None()
                                     : Constant(ToTorch(node.weights.bias))};
       if (conv) {
@@ -370,6 +374,10 @@ class Emitter {
 };
 
 }  // namespace
+
+Plan ForTorchScript(const Plan& plan) {
+  return FuseDequantize(plan, {OpKind::kLinear});
+}
 
 absl::StatusOr<torch::jit::Module> EmitModule(const Plan& plan,
                                               const EmitOptions& options) {

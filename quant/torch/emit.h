@@ -10,6 +10,11 @@
 
 namespace quantserve {
 
+// The plan as it is run and saved: LibTorch rounds what an 8-bit layer writes,
+// but logits decide by small differences, so the last layer writes FP32. Exact
+// for a plan in FP32.
+Plan ForTorchScript(const Plan& plan);
+
 struct EmitOptions {
   // Values of the plan to return besides its outputs, dequantized.
   std::vector<ValueId> observe;
@@ -20,8 +25,9 @@ struct EmitOptions {
 // tensor if there is one output and nothing observed, else a tuple. Weights are
 // attributes, so the module saves, and loads in Python with torch.jit.load.
 // Any batch size runs, but 8-bit layers are fast only for the first they see.
+// An 8-bit layer that writes FP32 runs in FP32 on the same numbers.
 // FAILED_PRECONDITION for plans that LibTorch has no operator for: convolutions
-// with unequal padding at opposite ends, 8-bit layers that write FP32.
+// with unequal padding at opposite ends.
 absl::StatusOr<torch::jit::Module> EmitModule(const Plan& plan,
                                               const EmitOptions& options);
 

@@ -46,7 +46,16 @@ absl::StatusOr<Plan> TorchModel::Import(const Shape& sample_shape) const {
 absl::StatusOr<std::unique_ptr<Engine>> TorchModel::Compile(
     ScriptExecution execution, const Plan& plan, const std::string& precision,
     const EngineOptions& options) const {
-  return CompileScript(impl_->module, execution, plan, precision, options);
+  torch::jit::Module module = impl_->module;
+  return CompileScript(std::move(module), execution, plan, precision, options);
+}
+
+absl::StatusOr<std::unique_ptr<Engine>> TorchModel::CompileLast(
+    std::unique_ptr<TorchModel> model, ScriptExecution execution,
+    const Plan& plan, const std::string& precision,
+    const EngineOptions& options) {
+  return CompileScript(std::move(model->impl_->module), execution, plan,
+                       precision, options);
 }
 
 std::string TorchModel::ExtraFile(const std::string& name) const {
@@ -58,7 +67,8 @@ absl::Status SaveTorchScript(
     const Plan& plan, const std::string& path,
     const std::map<std::string, std::string>& extra_files) {
   QS_RETURN_IF_ERROR(SelectQuantizedEngine());
-  QS_ASSIGN_OR_RETURN(torch::jit::Module module, EmitModule(plan, {}));
+  QS_ASSIGN_OR_RETURN(torch::jit::Module module,
+                      EmitModule(ForTorchScript(plan), {}));
   const std::string temporary = absl::StrCat(path, ".partial");
   const absl::Status saved = BehindWall(
       absl::StatusCode::kUnavailable, absl::StrCat("cannot write ", path),

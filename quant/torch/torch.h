@@ -38,6 +38,11 @@ class TorchModel {
   absl::StatusOr<std::unique_ptr<Engine>> Compile(
       ScriptExecution execution, const Plan& plan, const std::string& precision,
       const EngineOptions& options) const;
+  // The same as a model's last use: its weights are freed on the way.
+  static absl::StatusOr<std::unique_ptr<Engine>> CompileLast(
+      std::unique_ptr<TorchModel> model, ScriptExecution execution,
+      const Plan& plan, const std::string& precision,
+      const EngineOptions& options);
 
   // A file stored beside the code in the archive; empty if there is none.
   std::string ExtraFile(const std::string& name) const;

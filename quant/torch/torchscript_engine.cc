@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "quant/base/memory.h"
 #include "quant/base/status_macros.h"
 #include "quant/torch/emit.h"
 #include "quant/torch/load.h"
@@ -165,10 +166,9 @@ double Difference(Module a, Module b, const at::Tensor& x) {
   return (ya - yb).abs().max().item<double>() / scale;
 }
 
-Module Optimised(const Module& module, const Shape& shape,
+Module Optimised(const Module& frozen, const Shape& shape,
                  std::vector<std::string>* notes) {
   constexpr double kTolerance = 1e-4;
-  const Module frozen = Frozen(module);
   try {
     Module copy = frozen.clone();
     Module optimised = torch::jit::optimize_for_inference(copy);
@@ -220,8 +220,9 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
             plan.WeightBytes() * static_cast<int64_t>(options.ladder.size());
         auto engine =
             std::make_unique<TorchScriptEngine>(plan, info, options.threads);
+        const Plan runnable = ForTorchScript(plan);
         for (int64_t batch : options.ladder) {
-          QS_ASSIGN_OR_RETURN(Module module, EmitModule(plan, {}));
+          QS_ASSIGN_OR_RETURN(Module module, EmitModule(runnable, {}));
           module.eval();
           engine->AddRung(batch, JitForward(torch::jit::freeze(module)));
         }
@@ -230,7 +231,7 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
-    const Module& module, ScriptExecution execution, const Plan& plan,
+    Module&& module, ScriptExecution execution, const Plan& plan,
     const std::string& precision, const EngineOptions& options) {
   if (execution == ScriptExecution::kCuda && !TorchHasCuda()) {
     return absl::FailedPreconditionError("this LibTorch has no CUDA");
@@ -254,6 +255,9 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
             forward = JitForward(Frozen(module));
             break;
           case ScriptExecution::kOptimized:
+            // What is given up here is gone before the next copy is made.
+            module = Frozen(module);
+            ReturnFreedMemory();
             forward = JitForward(Optimised(module, shape, &info.notes));
             break;
           case ScriptExecution::kCuda: {

@@ -19,12 +19,12 @@ namespace quantserve {
 // FAILED_PRECONDITION if it has none.
 absl::Status SelectQuantizedEngine();
 
-// TorchModel::Compile. kOptimized falls back to the frozen module, with a note,
-// if optimize_for_inference changes the output by more than 1e-4 of its largest
-// element.
+// TorchModel::Compile. `module` is freed as soon as it is not needed (moving a
+// torch::jit::Module copies it, so that a value would not do). kOptimized falls
+// back to the frozen module, with a note, if optimize_for_inference changes the
+// output by more than 1e-4 of its largest element.
 absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
-    const torch::jit::Module& module, ScriptExecution execution,
-    const Plan& plan, const std::string& precision,
-    const EngineOptions& options);
+    torch::jit::Module&& module, ScriptExecution execution, const Plan& plan,
+    const std::string& precision, const EngineOptions& options);
 
 }  // namespace quantserve

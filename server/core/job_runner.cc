@@ -9,6 +9,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "quant/base/memory.h"
 
 namespace quantserve {
 
@@ -95,6 +96,7 @@ void JobRunner::Run(JobSpec* spec, Job* job) {
     if (spec->on_progress) spec->on_progress(progress);
   };
   spec->work(control);
+  ReturnFreedMemory();
 }
 
 }  // namespace quantserve

@@ -10,6 +10,8 @@
 #include <string>
 #include <utility>
 
+#include "quant/base/memory.h"
+
 namespace quantserve {
 namespace {
 
@@ -79,11 +81,16 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
         Family("process_resident_memory_bytes", "Resident memory size.", kGauge,
                stat[21] * static_cast<double>(sysconf(_SC_PAGESIZE))));
   }
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  families.push_back(Family("quantserve_peak_resident_memory_bytes",
-                            "Largest resident memory size so far.", kGauge,
-                            static_cast<double>(usage.ru_maxrss) * 1024));
+  if (const auto memory = ReadProcessMemory(); memory.ok()) {
+    families.push_back(
+        Family("quantserve_peak_resident_memory_bytes",
+               "Largest resident memory size so far.", kGauge,
+               static_cast<double>(memory->peak_resident_bytes)));
+    families.push_back(
+        Family("quantserve_private_memory_bytes",
+               "Resident memory without the pages of program files.", kGauge,
+               static_cast<double>(memory->private_bytes)));
+  }
   families.push_back(Family("process_open_fds", "Open file descriptors.",
                             kGauge, OpenFiles()));
   rlimit limit{};

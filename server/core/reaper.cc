@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "quant/base/memory.h"
+
 namespace quantserve {
 
 Reaper::Reaper() : thread_([this] { Loop(); }) {}
@@ -33,6 +35,8 @@ void Reaper::Loop() {
       batch.swap(queue_);
     }
     for (auto& destroy : batch) destroy();
+    batch.clear();
+    ReturnFreedMemory();
   }
 }
 

@@ -174,32 +174,6 @@ NamedShard ParseNamedShard(absl::string_view text) {
   return {name.substr(0, 64), path};
 }
 
-absl::StatusOr<std::vector<int64_t>> ParseIntegers(absl::string_view flag,
-                                                   absl::string_view text) {
-  std::vector<int64_t> numbers;
-  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    if (!absl::SimpleAtoi(part, &numbers.emplace_back())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("flag --", flag, " has \"", part,
-                       "\", want integers with commas between them"));
-    }
-  }
-  return numbers;
-}
-
-absl::StatusOr<std::vector<double>> ParseNumbers(absl::string_view flag,
-                                                 absl::string_view text) {
-  std::vector<double> numbers;
-  for (absl::string_view part : absl::StrSplit(text, ',', absl::SkipEmpty())) {
-    if (!absl::SimpleAtod(part, &numbers.emplace_back())) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("flag --", flag, " has \"", part,
-                       "\", want numbers with commas between them"));
-    }
-  }
-  return numbers;
-}
-
 absl::StatusOr<std::vector<std::string>> ReadLabels(const std::string& path) {
   QS_ASSIGN_OR_RETURN(const std::string text,
                       ReadSmallFile(path, "file of labels"));

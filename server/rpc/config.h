@@ -24,12 +24,6 @@ absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config);
 // "NAME=PATH", or "PATH" with the file's name without its ending as NAME.
 NamedShard ParseNamedShard(absl::string_view text);
 
-// "3,32,32" and "0.485,0.456,0.406". INVALID_ARGUMENT naming `flag`.
-absl::StatusOr<std::vector<int64_t>> ParseIntegers(absl::string_view flag,
-                                                   absl::string_view text);
-absl::StatusOr<std::vector<double>> ParseNumbers(absl::string_view flag,
-                                                 absl::string_view text);
-
 // One class name on each line; blank lines at the end don't count. NOT_FOUND,
 // or INVALID_ARGUMENT if a line is empty or the file holds none or more than
 // 65,536 names.

@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
+#include "client/cli/numbers.h"
 #include "quant/base/status_macros.h"
 #include "server/core/server_options.h"
 #include "server/rpc/config.h"

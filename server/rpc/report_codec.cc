@@ -2,6 +2,7 @@
 
 #include "absl/strings/string_view.h"
 #include "quant/base/cpu.h"
+#include "quant/base/memory.h"
 #include "server/rpc/wire_time.h"
 
 namespace quantserve {
@@ -124,6 +125,11 @@ void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
   out->set_queue_depth(env.host->pool().queue_depth());
   out->set_max_message_bytes(options.network.max_message_bytes);
   out->set_libtorch_version(env.build.libtorch_version);
+  if (const auto memory = ReadProcessMemory(); memory.ok()) {
+    out->mutable_memory()->set_resident_bytes(memory->resident_bytes);
+    out->mutable_memory()->set_peak_resident_bytes(memory->peak_resident_bytes);
+    out->mutable_memory()->set_private_bytes(memory->private_bytes);
+  }
 }
 
 void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {

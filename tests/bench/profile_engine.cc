@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "quant/onednn/onednn_engine.h"
+#include "quant/onednn/optimise.h"
 #include "tests/testing/plan_builder.h"
 
 namespace quantserve {
@@ -39,12 +40,14 @@ int Main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", engine.status().ToString().c_str());
     return 1;
   }
+  std::vector<std::string> notes;
   std::printf(
       "compiled in %.2f s, %d measurements, weights %.1f MB, arena "
       "%.1f MB, %.1f M MACs\n",
       Now() - start, (*engine)->measurements(),
       (*engine)->info().weight_bytes / 1e6,
-      (*engine)->info().context_bytes / 1e6, (*engine)->plan().Macs() / 1e6);
+      (*engine)->info().context_bytes / 1e6,
+      onednn::Optimise(plan, batch, {}, &notes).Macs() / 1e6);
   for (const std::string& note : (*engine)->info().notes) {
     std::printf("note: %s\n", note.c_str());
   }

@@ -45,16 +45,20 @@ TestModel MakeSmallModel() {
           {"--mean=0.5", "--std=0.25", "--max_accuracy_drop=0.1"}};
 }
 
-TestModel FindResnet20() {
+// Of the shared folder: models/NAME_cifar10.pt, data/cifar10SHARDS_*.bin.
+TestModel FindShared(const std::string& name, const std::string& shards,
+                     std::vector<std::string> preprocessing) {
   const std::string shared = QUANTSERVE_SHARED_DIR;
-  const std::string model = shared + "/models/resnet20_cifar10.pt";
+  const std::string model =
+      absl::StrCat(shared, "/models/", name, "_cifar10.pt");
   if (!std::filesystem::exists(model)) return {};
-  return {"resnet20",
+  const std::string data = absl::StrCat(shared, "/data/cifar10", shards);
+  return {name,
           model,
-          shared + "/data/cifar10_calibration.bin",
-          shared + "/data/cifar10_test.bin",
+          data + "_calibration.bin",
+          data + "_test.bin",
           "",
-          {"--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"}};
+          std::move(preprocessing)};
 }
 
 }  // namespace
@@ -76,7 +80,15 @@ const TestModel& SmallModel() {
 }
 
 const TestModel& Resnet20() {
-  static const auto& model = *new TestModel(FindResnet20());
+  static const auto& model = *new TestModel(FindShared(
+      "resnet20", "", {"--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"}));
+  return model;
+}
+
+const TestModel& Resnet18() {
+  static const auto& model = *new TestModel(FindShared(
+      "resnet18", "_jpeg",
+      {"--mean=0.4914,0.4822,0.4465", "--std=0.2023,0.1994,0.2010"}));
   return model;
 }
 

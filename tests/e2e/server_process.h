@@ -27,6 +27,8 @@ struct TestModel {
 const TestModel& SmallModel();
 // ResNet-20 for CIFAR-10 of the shared folder; no name where that is absent.
 const TestModel& Resnet20();
+// ResNet-18, likewise.
+const TestModel& Resnet18();
 
 class ServerProcess {
  public:

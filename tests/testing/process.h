@@ -21,6 +21,7 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void Signal(int signal) const;
+  pid_t pid() const { return pid_; }
   bool running();
   // The exit code; 128 + the signal that ended it; -1 if `timeout` passed, and
   // then it is killed.

@@ -2,7 +2,7 @@
 
 namespace quantserve {
 
-Plan FuseDequantize(Plan plan) {
+Plan FuseDequantize(Plan plan, const std::set<OpKind>& kinds) {
   const std::vector<int> readers = CountReaders(plan);
   std::vector<Node*> writer(plan.values.size(), nullptr);
   std::vector<Node> kept;
@@ -11,8 +11,7 @@ Plan FuseDequantize(Plan plan) {
     if (node.kind == OpKind::kDequantize && readers[node.inputs[0]] == 1) {
       Node* product = writer[node.inputs[0]];
       const bool fits = product != nullptr && product->inputs.size() == 1 &&
-                        (product->kind == OpKind::kConv2d ||
-                         product->kind == OpKind::kLinear);
+                        kinds.count(product->kind) > 0;
       if (fits) {
         product->outputs = node.outputs;
         continue;

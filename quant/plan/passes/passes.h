@@ -23,9 +23,9 @@ Plan TrimPaddingTaps(Plan plan);
 // step: it is nearer to the real numbers.
 Plan FuseResidualAdds(Plan plan);
 
-// An 8-bit kConv2d or kLinear, read only by a kDequantize, writes FP32 itself.
-// Its output is no longer rounded onto a grid.
-Plan FuseDequantize(Plan plan);
+// An 8-bit node of one of the `kinds` (kConv2d, kLinear), read only by a
+// kDequantize, writes FP32 itself. Its output is no longer rounded onto a grid.
+Plan FuseDequantize(Plan plan, const std::set<OpKind>& kinds);
 
 // A kConv2d that pads an 8-bit input whose zero point is not 0 gets a kPad
 // before it, so that an engine can fold the zero point into the bias. Exact.

@@ -102,9 +102,9 @@ TEST_F(MakeDemoModelTest, BadFlagsGiveOneLineAndExitCodeTwo) {
       {"", "make_demo_model: --output_dir is missing"},
       {"--colour=red", "unknown flag --colour"},
       {Flags("--epochs=0"), "--epochs is 0, expected 1 to 1000"},
-      {Flags("--epochs=two"), "--epochs=two is malformed"},
+      {Flags("--epochs=two"), "flag --epochs has the value \"two\""},
       {Flags("--train_samples=5"), "--train_samples is 5, expected 64 to"},
-      {Flags("--seed=-1"), "--seed=-1 is malformed"},
+      {Flags("--seed=-1"), "flag --seed has the value \"-1\""},
       {Flags("extra"), "unexpected argument \"extra\""},
   };
   for (const auto& c : kBad) {
@@ -126,7 +126,7 @@ TEST_F(MakeDemoModelTest, ADirectoryThatCannotBeMadeIsAnError) {
 TEST_F(MakeDemoModelTest, HelpIsAUsagePage) {
   const Outcome outcome = RunTool("--help");
   EXPECT_EQ(outcome.code, 0);
-  EXPECT_THAT(outcome.output, HasSubstr("usage: make_demo_model"));
+  EXPECT_THAT(outcome.output, HasSubstr("Usage: make_demo_model"));
 }
 
 }  // namespace

@@ -124,14 +124,18 @@ TEST_F(RealModelsTest, OneDnnAgreesWithTorchScript) {
     const auto fp32 = Compare(slow.fp32, fast.fp32);
     EXPECT_GE(fp32->sqnr_db, 80) << c.model;
     const auto int8 = Compare(slow.int8, fast.int8);
-    EXPECT_GE(int8->agreement, 0.985) << c.model;
+    EXPECT_GE(int8->agreement, 0.99) << c.model;
     EXPECT_GE(fast.comparison.sqnr_db, slow.comparison.sqnr_db) << c.model;
     EXPECT_GE(fast.comparison.agreement, 0.985) << c.model;
     EXPECT_LE(std::abs(fast.fp32.correct - fast.int8.correct), c.images)
         << c.model;
-    std::printf("%s: INT8 engines agree on %.4f, SQNR %.1f and %.1f dB\n",
-                c.model, int8->agreement, slow.comparison.sqnr_db,
-                fast.comparison.sqnr_db);
+    std::printf(
+        "%s: INT8 engines agree on %.4f, SQNR %.1f and %.1f dB; right: FP32 "
+        "%lld, INT8 %lld and %lld\n",
+        c.model, int8->agreement, slow.comparison.sqnr_db,
+        fast.comparison.sqnr_db, static_cast<long long>(slow.fp32.correct),
+        static_cast<long long>(slow.int8.correct),
+        static_cast<long long>(fast.int8.correct));
   }
 }
 

@@ -94,7 +94,7 @@ TEST_F(ToolsTest, HelpIsAUsagePageOnStandardOutput) {
   for (const char* tool : {"quantize_model", "evaluate_model"}) {
     const Result r = Tool(absl::StrCat(tool, " --help"));
     EXPECT_EQ(r.code, 0);
-    EXPECT_THAT(r.out, AllOf(HasSubstr("usage:"), HasSubstr("--model_path"),
+    EXPECT_THAT(r.out, AllOf(HasSubstr("Usage:"), HasSubstr("--model_path"),
                              HasSubstr("Exit codes")));
     EXPECT_EQ(r.err, "");
   }
@@ -239,7 +239,7 @@ TEST_F(ToolsTest, BadInputGivesOneClearLine) {
       {"mean that is no number",
        calibrate + "$/shard.bin --mean=a",
        1,
-       {"--mean=a"}},
+       {"--mean", "\"a\""}},
       {"deviation of zero", calibrate + "$/shard.bin --std=0", 1, {"std"}},
       {"no samples", calibrate + "$/shard.bin --samples=0", 1, {"samples"}},
       {"unknown observer",
@@ -250,7 +250,7 @@ TEST_F(ToolsTest, BadInputGivesOneClearLine) {
       {"malformed flag",
        "quantize_model --samples=many",
        2,
-       {"--samples=many"}},
+       {"--samples", "\"many\""}},
       {"flag without its value", "quantize_model --samples", 2, {"--samples"}},
       {"positional argument", "evaluate_model model.pt", 2, {"model.pt"}},
       {"missing flags", "evaluate_model", 2, {"required"}},

@@ -110,6 +110,7 @@ TEST(ProcessMetricsTest, TellsMemoryAndTime) {
   };
   EXPECT_GT(value("process_resident_memory_bytes"), 1e6);
   EXPECT_GE(value("quantserve_peak_resident_memory_bytes"), 1e6);
+  EXPECT_GE(value("quantserve_private_memory_bytes"), 1e6);
   EXPECT_GE(value("process_cpu_seconds_total"), 0);
   EXPECT_GT(value("process_start_time_seconds"), 1.5e9);
   EXPECT_GT(value("process_open_fds"), 2);

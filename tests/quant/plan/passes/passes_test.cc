@@ -172,7 +172,7 @@ TEST(FuseDequantizeTest, LetsTheLastLayerWriteFp32) {
       b.Build({b.Linear(b.Linear(b.Input({1, 12}), 16, Relu()), 5)});
   const Plan plan = Quantized(real, {8, 64, false});
   // The quantizer may do it by itself; then there is nothing left to fuse.
-  const Plan fused = FuseDequantize(plan);
+  const Plan fused = FuseDequantize(plan, {OpKind::kLinear});
   ASSERT_TRUE(fused.Validate().ok()) << fused.Validate();
   EXPECT_EQ(Count(fused, OpKind::kDequantize), 0);
   EXPECT_FALSE(fused.value(fused.nodes.back().outputs[0]).quant.has_value());

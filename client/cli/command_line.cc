@@ -1,4 +1,4 @@
-#include "cli/command_line.h"
+#include "client/cli/command_line.h"
 
 #include <algorithm>
 

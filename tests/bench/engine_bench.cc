@@ -6,6 +6,8 @@
 // The models are read from QUANTSERVE_SHARED_DIR/models (the environment's, or
 // the build's); without them a ResNet-18 with random weights stands in, which
 // takes as long, and the rows that need a TorchScript file are left out.
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstdlib>
@@ -35,7 +37,7 @@ constexpr int64_t kMaxModelBytes = int64_t{1} << 30;
 
 struct Model {
   std::string name;
-  std::unique_ptr<TorchModel> torch;  // null: random weights
+  std::unique_ptr<TorchModel> torch;
   Plan fp32, int8;
 };
 
@@ -64,22 +66,41 @@ std::string SharedDir() {
   return dir != nullptr ? dir : QUANTSERVE_SHARED_DIR;
 }
 
-absl::StatusOr<Model> OpenBenchModel(const std::string& name,
-                                     const std::string& file, int64_t size) {
+// A TorchScript file of the plan, read back: LibTorch's ways of running it.
+absl::StatusOr<std::unique_ptr<TorchModel>> AsTorchModel(const Plan& plan) {
+  const std::string path = (std::filesystem::temp_directory_path() /
+                            absl::StrCat("quantserve_bench.", getpid(), ".pt"))
+                               .string();
+  const absl::Status saved = SaveTorchScript(plan, path, {});
+  auto model = saved.ok() ? TorchModel::Load(path, kMaxModelBytes) : saved;
+  std::error_code ignored;
+  std::filesystem::remove(path, ignored);
+  return model;
+}
+
+// The file where it is there and takes images of that size (that of ResNet-20
+// takes 32 px only), else the same network with random weights.
+absl::StatusOr<Model> OpenBenchModel(const std::string& name, int64_t size) {
   Model model;
   model.name = absl::StrCat(name, "-", size);
-  const std::string path = SharedDir() + "/models/" + file;
+  const std::string path =
+      absl::StrCat(SharedDir(), "/models/", name, "_cifar10.pt");
   if (std::filesystem::exists(path)) {
     auto torch = TorchModel::Load(path, kMaxModelBytes);
     if (!torch.ok()) return torch.status();
+    auto plan = (*torch)->Import({3, size, size});
+    if (plan.ok()) {
+      model.torch = *std::move(torch);
+      model.fp32 = *std::move(plan);
+    }
+  }
+  if (model.torch == nullptr) {
+    std::fprintf(stderr, "%s: random weights\n", model.name.c_str());
+    model.fp32 = name == "resnet18" ? testing::RandomResNet18(size)
+                                    : testing::RandomResNet20(size);
+    auto torch = AsTorchModel(model.fp32);
+    if (!torch.ok()) return torch.status();
     model.torch = *std::move(torch);
-    auto plan = model.torch->Import({3, size, size});
-    if (!plan.ok()) return plan.status();
-    model.fp32 = *std::move(plan);
-  } else if (name == "resnet18") {
-    model.fp32 = testing::RandomResNet18(size);
-  } else {
-    return absl::NotFoundError(absl::StrCat("no ", path));
   }
   model.int8 = testing::Quantized(model.fp32);
   return model;
@@ -178,10 +199,8 @@ void RunRow(benchmark::State& state, LazyEngine& lazy, const Row& row) {
 
 // All the ways of running one model.
 std::vector<Row> RowsOf(const Model& model) {
-  std::vector<std::pair<std::string, std::string>> ways;
-  if (model.torch != nullptr) {
-    ways = {{"fp32", "operators"}, {"fp32", "jit"}, {"fp32", "optimised"}};
-  }
+  std::vector<std::pair<std::string, std::string>> ways = {
+      {"fp32", "operators"}, {"fp32", "jit"}, {"fp32", "optimised"}};
   ways.push_back({"fp32", "onednn"});
   if (Cpu().avx512_bf16) ways.push_back({"bf16", "onednn"});
   ways.push_back({"int8", "torchscript"});
@@ -234,18 +253,16 @@ int Main(int argc, char** argv) {
   if (benchmark::ReportUnrecognizedArguments(count, args.data())) return 2;
 
   std::vector<Model> models;
-  const std::vector<std::tuple<std::string, std::string, int64_t>> wanted = {
-      {"resnet18", "resnet18_cifar10.pt", 32},
-      {"resnet18", "resnet18_cifar10.pt", 224},
-      {"resnet20", "resnet20_cifar10.pt", 32}};
-  for (const auto& [name, file, size] : wanted) {
-    auto model = OpenBenchModel(name, file, size);
-    if (model.ok()) {
+  for (const char* name : {"resnet18", "resnet20"}) {
+    for (const int64_t size : {32, 224}) {
+      auto model = OpenBenchModel(name, size);
+      if (!model.ok()) {
+        std::fprintf(stderr, "%s at %lld px: %s\n", name,
+                     static_cast<long long>(size),
+                     std::string(model.status().message()).c_str());
+        return 1;
+      }
       models.push_back(*std::move(model));
-    } else {
-      std::fprintf(stderr, "%s at %lld px left out: %s\n", name.c_str(),
-                   static_cast<long long>(size),
-                   std::string(model.status().message()).c_str());
     }
   }
   std::vector<Row> rows;

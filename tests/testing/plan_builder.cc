@@ -263,6 +263,20 @@ Plan RandomResNet18(int64_t size, int64_t classes, uint32_t seed) {
   return b.Build({b.Linear(x, classes)});
 }
 
+Plan RandomResNet20(int64_t size, int64_t classes, uint32_t seed) {
+  PlanBuilder b(seed);
+  ValueId x = b.Input({1, 3, size, size});
+  x = b.Conv(x, {16, 3, 1, 1}, Relu());
+  int64_t channels = 16;
+  for (int stage = 0; stage < 3; ++stage, channels *= 2) {
+    x = b.BasicBlock(x, channels, stage == 0 ? 1 : 2);
+    x = b.BasicBlock(x, channels, 1);
+    x = b.BasicBlock(x, channels, 1);
+  }
+  x = b.Flatten(b.GlobalAvgPool(x));
+  return b.Build({b.Linear(x, classes)});
+}
+
 std::vector<std::vector<float>> RandomInputs(const Plan& plan, int64_t batch,
                                              uint32_t seed) {
   std::mt19937 random(seed);

@@ -70,6 +70,8 @@ class PlanBuilder {
 
 // torchvision's ResNet-18 with `classes` outputs on `size` x `size` images.
 Plan RandomResNet18(int64_t size, int64_t classes = 10, uint32_t seed = 1);
+// The ResNet-20 of CIFAR-10's paper (He et al. 2015, section 4.2), likewise.
+Plan RandomResNet20(int64_t size, int64_t classes = 10, uint32_t seed = 1);
 
 // For each input of the plan, `batch` samples from N(0, 1).
 std::vector<std::vector<float>> RandomInputs(const Plan& plan, int64_t batch,

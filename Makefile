@@ -9,10 +9,13 @@
 BUILD := build/release
 BIN := $(BUILD)/bin
 JOBS := $(shell nproc)
-LAUNCHER := $(shell command -v ccache)
-CMAKE_FLAGS := $(if $(LAUNCHER),-DCMAKE_CXX_COMPILER_LAUNCHER=$(LAUNCHER))
+PROGRAMS := quantserve_server quantctl quantize_model evaluate_model make_demo_model
+# Asked when a recipe runs: the target `deps` may just have installed it, and
+# another answer at the next call would build everything again.
+LAUNCHER = $(shell command -v ccache)
+CMAKE_FLAGS = $(if $(LAUNCHER),-DCMAKE_CXX_COMPILER_LAUNCHER=$(LAUNCHER))
 
-.PHONY: demo serve test bench build deps format clean help
+.PHONY: demo serve test bench build configure deps format clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -20,9 +23,11 @@ help:
 deps:
 	@scripts/install_deps.sh
 
-build: deps
+configure: deps
 	@cmake --preset release $(CMAKE_FLAGS) > /dev/null
-	@cmake --build --preset release -j $(JOBS)
+
+build: configure
+	@cmake --build --preset release -j $(JOBS) --target $(PROGRAMS)
 
 demo: build
 	@scripts/run_demo.sh $(BIN)
@@ -33,7 +38,8 @@ serve: build
 test: deps
 	@scripts/run_tests.sh
 
-bench: build
+bench: configure
+	@cmake --build --preset release -j $(JOBS) --target engine_bench
 	@scripts/run_bench.sh $(BIN)
 
 format:

@@ -26,13 +26,6 @@ ABSL_FLAG(std::string, test_data, "",
 ABSL_FLAG(std::string, format, "table", "What is printed: table or json.");
 ABSL_FLAG(int64_t, samples, 0,
           "The shard's first samples, this many, are used; 0: all.");
-ABSL_FLAG(double, scale, quantserve::Preprocessing().scale,
-          "8-bit samples become (raw * scale - mean) / std. Default: 1/255.");
-ABSL_FLAG(std::string, mean, "",
-          "One number, or one for each channel, e.g. 0.485,0.456,0.406. "
-          "Default: 0.");
-ABSL_FLAG(std::string, std, "",
-          "One number, or one for each channel. Default: 1.");
 ABSL_FLAG(int, threads, 1, "Threads of each run.");
 
 namespace quantserve {
@@ -47,7 +40,7 @@ const CommandLine& Line() {
       "--test_data=shard [flags]",
       {{"Files", {"model_path", "int8_path", "test_data"}},
        {"Measurement", {"samples", "threads", "format"}},
-       {"Preprocessing", {"scale", "mean", "std"}}},
+       PreprocessingFlags()},
       R"(Latency is the median time of one sample at batch 1; speed-up is against the
 first row. Rows:
   FP32 CPU            LibTorch, operator by operator, as eager PyTorch runs it
@@ -194,10 +187,7 @@ absl::Status Run() {
   options.sample_shape = shard.sample_shape();
   options.engine.ladder = {1};
   options.engine.threads = threads;
-  QS_ASSIGN_OR_RETURN(
-      options.preprocessing,
-      ParsePreprocessing(absl::GetFlag(FLAGS_scale), absl::GetFlag(FLAGS_mean),
-                         absl::GetFlag(FLAGS_std)));
+  QS_ASSIGN_OR_RETURN(options.preprocessing, PreprocessingFromFlags());
   QS_RETURN_IF_ERROR(options.Validate());
   ConfigureThread(threads);
 

@@ -25,13 +25,6 @@ ABSL_FLAG(int64_t, samples, quantserve::QuantizeOptions().samples,
           "The shard's first samples, this many, are used.");
 ABSL_FLAG(int64_t, batch_size, quantserve::QuantizeOptions().batch,
           "Samples in one calibration run.");
-ABSL_FLAG(double, scale, quantserve::Preprocessing().scale,
-          "8-bit samples become (raw * scale - mean) / std. Default: 1/255.");
-ABSL_FLAG(std::string, mean, "",
-          "One number, or one for each channel, e.g. 0.485,0.456,0.406. "
-          "Default: 0.");
-ABSL_FLAG(std::string, std, "",
-          "One number, or one for each channel. Default: 1.");
 ABSL_FLAG(int, threads, 1, "Threads that compute.");
 ABSL_FLAG(bool, verbose, false, "Lists every layer.");
 
@@ -47,7 +40,7 @@ const CommandLine& Line() {
       "--output=m_int8.pt [flags]",
       {{"Files", {"model_path", "calibration_data", "output"}},
        {"Calibration", {"observer", "percentile", "samples", "batch_size"}},
-       {"Preprocessing", {"scale", "mean", "std"}},
+       PreprocessingFlags(),
        {"Other", {"threads", "verbose"}}},
       "Exit codes: 0 written, 1 failed, 2 bad flags.\n"};
   return line;
@@ -97,10 +90,7 @@ absl::Status Run() {
   model.sample_shape = shard.sample_shape();
   model.engine.ladder = {1};
   model.engine.threads = absl::GetFlag(FLAGS_threads);
-  QS_ASSIGN_OR_RETURN(
-      model.preprocessing,
-      ParsePreprocessing(absl::GetFlag(FLAGS_scale), absl::GetFlag(FLAGS_mean),
-                         absl::GetFlag(FLAGS_std)));
+  QS_ASSIGN_OR_RETURN(model.preprocessing, PreprocessingFromFlags());
   QS_RETURN_IF_ERROR(model.Validate());
   ConfigureThread(model.engine.threads);
   QS_RETURN_IF_ERROR(Int8SelfTest());

@@ -6,7 +6,17 @@
 #include <cstdlib>
 #include <utility>
 
+#include "absl/flags/flag.h"
 #include "client/cli/numbers.h"
+#include "quant/base/status_macros.h"
+
+ABSL_FLAG(double, scale, quantserve::Preprocessing().scale,
+          "8-bit samples become (raw * scale - mean) / std. Default: 1/255.");
+ABSL_FLAG(std::string, mean, "",
+          "One number, or one for each channel, e.g. 0.485,0.456,0.406. "
+          "Default: 0.");
+ABSL_FLAG(std::string, std, "",
+          "One number, or one for each channel. Default: 1.");
 
 namespace quantserve {
 
@@ -35,17 +45,17 @@ int Fail(const char* tool, const absl::Status& status) {
   return kExitFailed;
 }
 
-absl::StatusOr<Preprocessing> ParsePreprocessing(double scale,
-                                                 const std::string& mean,
-                                                 const std::string& std) {
+FlagGroup PreprocessingFlags() {
+  return {"Preprocessing", {"scale", "mean", "std"}};
+}
+
+absl::StatusOr<Preprocessing> PreprocessingFromFlags() {
   Preprocessing preprocessing;
-  preprocessing.scale = scale;
-  auto means = ParseNumbers("mean", mean);
-  if (!means.ok()) return means.status();
-  auto deviations = ParseNumbers("std", std);
-  if (!deviations.ok()) return deviations.status();
-  preprocessing.mean = *std::move(means);
-  preprocessing.std = *std::move(deviations);
+  preprocessing.scale = absl::GetFlag(FLAGS_scale);
+  QS_ASSIGN_OR_RETURN(preprocessing.mean,
+                      ParseNumbers("mean", absl::GetFlag(FLAGS_mean)));
+  QS_ASSIGN_OR_RETURN(preprocessing.std,
+                      ParseNumbers("std", absl::GetFlag(FLAGS_std)));
   return preprocessing;
 }
 

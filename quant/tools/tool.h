@@ -27,10 +27,10 @@ int Fail(const char* tool, const absl::Status& status);
 // Prints one line on stderr that points to --help; returns kExitUsage.
 int UsageFailure(const char* tool, const std::string& message);
 
-// From --scale, --mean and --std.
-absl::StatusOr<Preprocessing> ParsePreprocessing(double scale,
-                                                 const std::string& mean,
-                                                 const std::string& std);
+// --scale, --mean and --std, for a tool's usage page.
+FlagGroup PreprocessingFlags();
+// What they say. INVALID_ARGUMENT, naming the flag.
+absl::StatusOr<Preprocessing> PreprocessingFromFlags();
 
 // A bar on a terminal, a line for each phase elsewhere; on stderr. Must outlive
 // the job that reports to it.

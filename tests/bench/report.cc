@@ -49,6 +49,19 @@ std::string BenchmarkName(const Row& row) {
                       row.workers);
 }
 
+// Google Benchmark renamed these members in 1.8. Empty if the run was not
+// skipped.
+template <typename Run>
+auto WhySkipped(const Run& run, int)
+    -> decltype(run.error_occurred, std::string()) {
+  return run.error_occurred ? absl::StrCat("skipped: ", run.error_message) : "";
+}
+template <typename Run>
+auto WhySkipped(const Run& run, unsigned)
+    -> decltype(run.skip_message, std::string()) {
+  return run.skipped ? absl::StrCat("skipped: ", run.skip_message) : "";
+}
+
 bool CollectingReporter::ReportContext(const Context& context) {
   PrintBasicContext(&GetErrorStream(), context);
   return true;
@@ -57,8 +70,8 @@ bool CollectingReporter::ReportContext(const Context& context) {
 void CollectingReporter::ReportRuns(const std::vector<Run>& runs) {
   for (const Run& run : runs) {
     const std::string& name = run.run_name.function_name;
-    if (run.error_occurred) {
-      GetErrorStream() << name << ": " << run.error_message << "\n";
+    if (const std::string why = WhySkipped(run, 0); !why.empty()) {
+      GetErrorStream() << name << ": " << why << "\n";
       continue;
     }
     const auto median = run.counters.find(kMedianSeconds);

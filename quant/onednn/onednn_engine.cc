@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "quant/base/cpu.h"
+#include "quant/base/memory.h"
 #include "quant/base/status_macros.h"
 #include "quant/onednn/chooser.h"
 #include "quant/onednn/huge_region.h"
@@ -154,6 +155,9 @@ absl::Status EngineImpl::Compile(const OneDnnOptions& options,
     QS_ASSIGN_OR_RETURN(Program program,
                         onednn::Lower(lowered, chosen, lowering, &store_));
     programs_.push_back(std::move(program));
+    // Of hundreds of primitives that were tried, the program holds a few.
+    onednn::DropCachedPrimitives();
+    ReturnFreedMemory();
   }
   if (!slow.empty()) {
     notes.push_back(absl::StrCat("oneDNN has only a reference kernel for ",
@@ -294,10 +298,7 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
     QS_RETURN_IF_ERROR(engine->lowered.plan.Validate());
     std::set<std::string> failed;
     QS_RETURN_IF_ERROR(engine->Compile(options, std::move(notes), &failed));
-    if (failed.empty()) {
-      onednn::DropCachedPrimitives();
-      return engine;
-    }
+    if (failed.empty()) return engine;
     // 8-bit products can still run in FP32; what failed there cannot run here.
     for (const std::string& name : failed) {
       if (!in_float.insert(name).second || !plan.quantized()) {

@@ -30,7 +30,7 @@ TorchModel::~TorchModel() = default;
 
 absl::StatusOr<std::unique_ptr<TorchModel>> TorchModel::Load(
     const std::string& path, int64_t max_bytes) {
-  QS_RETURN_IF_ERROR(SelectQuantizedEngine());
+  QS_RETURN_IF_ERROR(PrepareLibTorch());
   auto impl = std::make_unique<Impl>();
   for (const char* name : kExtraFiles) impl->extra_files[name] = "";
   QS_ASSIGN_OR_RETURN(impl->module,
@@ -66,7 +66,7 @@ std::string TorchModel::ExtraFile(const std::string& name) const {
 absl::Status SaveTorchScript(
     const Plan& plan, const std::string& path,
     const std::map<std::string, std::string>& extra_files) {
-  QS_RETURN_IF_ERROR(SelectQuantizedEngine());
+  QS_RETURN_IF_ERROR(PrepareLibTorch());
   QS_ASSIGN_OR_RETURN(torch::jit::Module module,
                       EmitModule(ForTorchScript(plan), {}));
   const std::string temporary = absl::StrCat(path, ".partial");

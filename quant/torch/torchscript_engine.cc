@@ -1,5 +1,6 @@
 #include "quant/torch/torchscript_engine.h"
 
+#include <torch/csrc/jit/passes/tensorexpr_fuser.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
@@ -172,6 +173,8 @@ Module Optimised(const Module& frozen, const Shape& shape,
   try {
     Module copy = frozen.clone();
     Module optimised = torch::jit::optimize_for_inference(copy);
+    copy = Module();
+    ReturnFreedMemory();
     const double difference =
         Difference(frozen, optimised, torch::randn(shape));
     if (difference <= kTolerance) return optimised;
@@ -188,8 +191,9 @@ Module Optimised(const Module& frozen, const Shape& shape,
 
 }  // namespace
 
-absl::Status SelectQuantizedEngine() {
+absl::Status PrepareLibTorch() {
   static const auto* status = new absl::Status([]() -> absl::Status {
+    torch::jit::setTensorExprFuserEnabled(false);
     const auto& engines = at::globalContext().supportedQEngines();
     for (const char* wanted : {"onednn", "x86", "fbgemm", "qnnpack"}) {
       for (const at::QEngine engine : engines) {
@@ -209,7 +213,7 @@ absl::Status SelectQuantizedEngine() {
 
 absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
     const Plan& plan, const EngineOptions& options) {
-  QS_RETURN_IF_ERROR(SelectQuantizedEngine());
+  QS_RETURN_IF_ERROR(PrepareLibTorch());
   return BehindWall(
       absl::StatusCode::kInternal, "plan cannot be compiled with LibTorch",
       [&]() -> absl::StatusOr<std::unique_ptr<Engine>> {
@@ -224,7 +228,9 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileTorchScript(
         for (int64_t batch : options.ladder) {
           QS_ASSIGN_OR_RETURN(Module module, EmitModule(runnable, {}));
           module.eval();
-          engine->AddRung(batch, JitForward(torch::jit::freeze(module)));
+          module = torch::jit::freeze(module);
+          ReturnFreedMemory();
+          engine->AddRung(batch, JitForward(std::move(module)));
         }
         return engine;
       });

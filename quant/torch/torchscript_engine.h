@@ -13,11 +13,14 @@
 
 namespace quantserve {
 
-// The engine in front of LibTorch's quantized operators, once per process:
-// "onednn", "x86", "fbgemm" or "qnnpack", the first that this LibTorch has.
-// Call before weights are packed or a quantized model is loaded.
-// FAILED_PRECONDITION if it has none.
-absl::Status SelectQuantizedEngine();
+// Settings of the whole process, made once. Call before weights are packed, a
+// model is loaded or a graph runs.
+// - The engine behind quantized operators: "onednn", "x86", "fbgemm" or
+//   "qnnpack", the first that this LibTorch has. FAILED_PRECONDITION if it has
+//   none.
+// - No fusion of elementwise operators by LLVM: where LibTorch has it (Debian
+//   13's 2.6), compiling some graphs never ends.
+absl::Status PrepareLibTorch();
 
 // TorchModel::Compile. `module` is freed as soon as it is not needed (moving a
 // torch::jit::Module copies it, so that a value would not do). kOptimized falls

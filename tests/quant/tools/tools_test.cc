@@ -126,6 +126,29 @@ TEST_F(ToolsTest, QuantizesAndEvaluates) {
   EXPECT_GT(json.at("sqnr_db"), 15);
 }
 
+// The system kills a process that writes more than it may: here in the middle
+// of the model.
+TEST_F(ToolsTest, BeingKilledWhileSavingLeavesTheOldFileWhole) {
+  ASSERT_EQ(Quantize("model.pt", "shard.bin", "--samples=8").code, 0);
+  const std::string before = Slurp(Path("int8.pt"));
+  ASSERT_GT(before.size(), 4096u);
+  const std::string again = absl::StrCat(
+      QUANTSERVE_BIN_DIR, "/quantize_model --samples=16 --model_path ",
+      Path("model.pt"), " --calibration_data ", Path("shard.bin"), " --output ",
+      Path("int8.pt"));
+  const Result killed =
+      Run(absl::StrCat("sh -c 'ulimit -f 4; exec ", again, "'"));
+  EXPECT_NE(killed.code, 0);
+  EXPECT_THAT(killed.err, HasSubstr("save"));  // it came as far as that
+  EXPECT_EQ(Slurp(Path("int8.pt")), before);
+
+  const Result whole = Run(again);
+  EXPECT_EQ(whole.code, 0) << whole.err;
+  EXPECT_NE(Slurp(Path("int8.pt")), before);
+  EXPECT_FALSE(fs::exists(Path("int8.pt.partial")));
+  EXPECT_EQ(Evaluate("--int8_path " + Path("int8.pt")).code, 0);
+}
+
 TEST_F(ToolsTest, CudaRowSaysWhyItIsEmpty) {
   if (LibTorchHasCuda()) GTEST_SKIP() << "this LibTorch has CUDA";
   const Result e = Evaluate("");

@@ -229,8 +229,11 @@ class Pipeline : public ModelPipeline {
           "not saturate");
     }
     for (const NodeOutcome& outcome : outcomes) {
-      report->layers.push_back(
-          {outcome.name, outcome.op, outcome.quantized, outcome.reason});
+      LayerReport& layer = report->layers.emplace_back();
+      layer.name = outcome.name;
+      layer.op = outcome.op;
+      layer.quantized = outcome.quantized;
+      layer.reason = outcome.reason;
     }
   }
 

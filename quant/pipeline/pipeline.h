@@ -18,6 +18,7 @@
 #include "quant/data/shard.h"
 #include "quant/engine/engine.h"
 #include "quant/ranges/range_estimator.h"
+#include "quant/report/quantization_report.h"
 
 namespace quantserve {
 
@@ -74,24 +75,6 @@ struct QuantizeOptions {
   int64_t batch = 32;     // samples in one calibration run
 
   absl::Status Validate() const;
-};
-
-struct LayerReport {
-  std::string name;
-  std::string op;
-  bool quantized = false;
-  std::string reason;  // why it stayed FP32; empty if quantized
-};
-
-struct QuantizationReport {
-  std::string range_method;
-  std::string shard;
-  int64_t samples = 0;
-  int weight_bits = 8;  // 7 where the processor lacks VNNI
-  std::vector<LayerReport> layers;
-  std::vector<std::string> notes;
-  // Wall time of each phase, in order.
-  std::vector<std::pair<std::string, absl::Duration>> phases;
 };
 
 struct QuantizedVariant {

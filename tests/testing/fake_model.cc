@@ -131,7 +131,10 @@ class FakePipeline : public ModelPipeline {
     quantized.report.range_method = RangeMethodName(options.ranges.method);
     quantized.report.shard = shard.name();
     quantized.report.samples = std::min(options.samples, shard.size());
-    quantized.report.layers = {{"fc", "Linear", true, ""}};
+    LayerReport& layer = quantized.report.layers.emplace_back();
+    layer.name = "fc";
+    layer.op = "Linear";
+    layer.quantized = true;
     quantized.report.phases = {{"calibrate", absl::Milliseconds(5)}};
     return quantized;
   }

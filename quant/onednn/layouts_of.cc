@@ -15,6 +15,13 @@ Layout ChannelsInside(const Shape& shape, Layout layout) {
   return Layout::kChannelsLast;
 }
 
+// Where nothing needs to move the output says so by its layout: channels last
+// is [N,H,W,C] in memory, which is what the orders below make of [N,C,H,W].
+Layout PermutedLayout(const Shape& order, Layout in) {
+  const bool from_rows = in == Layout::kRowMajor && order == Shape{0, 3, 1, 2};
+  return from_rows ? Layout::kChannelsLast : Layout::kRowMajor;
+}
+
 }  // namespace
 
 NodeLayouts LayoutsOf(const Plan& plan, const Node& node,
@@ -56,6 +63,12 @@ NodeLayouts LayoutsOf(const Plan& plan, const Node& node,
     case OpKind::kMaxPool:
     case OpKind::kAvgPool:
       all(ChannelsInside(in, first));
+      return result;
+    case OpKind::kPermute:
+      if (!image) return result;
+      result.in[0] = Unblocked(first);
+      result.out = PermutedLayout(std::get<PermuteAttrs>(node.attrs).order,
+                                  result.in[0]);
       return result;
     case OpKind::kConcat:
     case OpKind::kSlice:

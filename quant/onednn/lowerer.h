@@ -62,6 +62,7 @@ class Lowerer {
   absl::Status LowerReshape(const Node& node);
   absl::Status LowerConcat(const Node& node, const NodeLayouts& layouts);
   absl::Status LowerSliceOrPad(const Node& node, const NodeLayouts& layouts);
+  absl::Status LowerPermute(const Node& node, const NodeLayouts& layouts);
   absl::Status LowerClamp(const Node& node, const NodeLayouts& layouts);
   absl::Status LowerUnary(const Node& node, const NodeLayouts& layouts);
   absl::Status LowerIsland(const Node& node);

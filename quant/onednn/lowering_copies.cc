@@ -1,4 +1,4 @@
-// kConcat, kSlice and kPad: boxes copied between blocks.
+// kConcat, kSlice, kPad and kPermute: boxes copied between blocks.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -128,6 +128,36 @@ absl::Status Lowerer::LowerSliceOrPad(const Node& node,
                        });
   }
   program_.AddKernel(absl::StrCat(node.name, " copy"), {from, to},
+                     CopyKernel(std::move(copy), from, to));
+  return absl::OkStatus();
+}
+
+absl::Status Lowerer::LowerPermute(const Node& node,
+                                   const NodeLayouts& layouts) {
+  const ValueId in = node.inputs[0], out = node.outputs[0];
+  const Shape& order = std::get<PermuteAttrs>(node.attrs).order;
+  QS_ASSIGN_OR_RETURN(const BufferId from,
+                      ReadOnGridOf(out, in, layouts.in[0]));
+  const auto in_dims = MemoryDims(ShapeOf(in), options_.batch, layouts.in[0]);
+  const auto out_dims = MemoryDims(ShapeOf(out), options_.batch, layouts.out);
+  // Where each dimension of the input lies, named as the plan names it.
+  std::vector<int64_t> strides = RowMajorStrides(in_dims);
+  if (layouts.in[0] == Layout::kChannelsLast) {
+    strides = {strides[0], strides[3], strides[1], strides[2]};
+  }
+  std::vector<int64_t> permuted;
+  for (int64_t d : order) permuted.push_back(strides[d]);
+  StridedCopy copy;
+  copy.counts = out_dims;
+  copy.from_strides = InMemoryOrder(permuted, layouts.out);
+  copy.to_strides = RowMajorStrides(out_dims);
+  copy.element_bytes = ElementBytes(Native(out));
+  if (copy.from_strides == copy.to_strides) {
+    SetForm(out, {layouts.out, Native(out), from});
+    return absl::OkStatus();
+  }
+  const BufferId to = Write(out, layouts.out);
+  program_.AddKernel(absl::StrCat(node.name, " permute"), {from, to},
                      CopyKernel(std::move(copy), from, to));
   return absl::OkStatus();
 }

@@ -52,6 +52,8 @@ absl::Status Lowerer::LowerNode(const Node& node, const Candidate* choice) {
     case OpKind::kSlice:
     case OpKind::kPad:
       return LowerSliceOrPad(node, layouts);
+    case OpKind::kPermute:
+      return LowerPermute(node, layouts);
     case OpKind::kClamp:
       return LowerClamp(node, layouts);
     case OpKind::kUnary:

@@ -8,14 +8,24 @@
 namespace quantserve {
 namespace {
 
+// The mean of many values spreads much less than the values do: on their grid
+// it would have a few steps only.
+bool PoolsMany(const Node& node) {
+  constexpr int64_t kMany = 16;
+  const auto& attrs = std::get<PoolAttrs>(node.attrs);
+  return attrs.kernel[0] * attrs.kernel[1] >= kMany;
+}
+
 // Nodes whose output is made of their input's values.
-bool KeepsGrid(OpKind kind) {
-  switch (kind) {
-    case OpKind::kMaxPool:
+bool KeepsGrid(const Node& node) {
+  switch (node.kind) {
     case OpKind::kAvgPool:
+      return !PoolsMany(node);
+    case OpKind::kMaxPool:
     case OpKind::kReshape:
     case OpKind::kConcat:
     case OpKind::kSlice:
+    case OpKind::kPermute:
     case OpKind::kPad:
     case OpKind::kClamp:
       return true;
@@ -72,7 +82,7 @@ absl::StatusOr<Grids> ChooseGrids(const Plan& plan,
     const Node& node = plan.nodes[i];
     for (ValueId id : node.inputs) used[id] = true;
     for (ValueId id : node.outputs) used[id] = true;
-    if (!KeepsGrid(node.kind)) continue;
+    if (!KeepsGrid(node)) continue;
     moved[node.outputs[0]] = true;
     for (ValueId id : node.inputs) groups.Join(id, node.outputs[0]);
   }
@@ -91,8 +101,8 @@ absl::StatusOr<Grids> ChooseGrids(const Plan& plan,
     Extend(range->second.symmetric, &group.hull.symmetric);
   }
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
-    const OpKind kind = plan.nodes[i].kind;
-    if (KeepsGrid(kind) || kind == OpKind::kAdd) continue;
+    const Node& node = plan.nodes[i];
+    if (KeepsGrid(node) || node.kind == OpKind::kAdd) continue;
     for (ValueId id : plan.nodes[i].inputs) {
       const auto group = by_root.find(groups.Root(id));
       if (group != by_root.end()) group->second.multiplied = true;

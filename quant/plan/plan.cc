@@ -35,6 +35,8 @@ const char* OpKindName(OpKind kind) {
       return "Concat";
     case OpKind::kSlice:
       return "Slice";
+    case OpKind::kPermute:
+      return "Permute";
     case OpKind::kPad:
       return "Pad";
     case OpKind::kClamp:

@@ -69,6 +69,7 @@ enum class OpKind {
   kReshape,  // row-major elements kept; dimension 0 stays the batch
   kConcat,   // along attrs.axis >= 1
   kSlice,    // per dimension start and step; dimension 0 untouched
+  kPermute,  // dimensions in another order; dimension 0 stays first
   kPad,      // constant padding; dimension 0 untouched
   kClamp,    // elementwise, to [lo, hi]: ReLU, ReLU6, hardtanh
   kUnary,    // any other elementwise function of one value
@@ -107,6 +108,11 @@ struct SliceAttrs {
   Shape step;  // >= 1; the output's shape tells the count
 };
 
+// Dimension d of the output is dimension order[d] of the input; order[0] is 0.
+struct PermuteAttrs {
+  Shape order;
+};
+
 struct PadAttrs {
   Shape before;
   Shape after;
@@ -127,8 +133,9 @@ struct IslandAttrs {
   std::shared_ptr<const Island> island;
 };
 
-using Attrs = std::variant<std::monostate, Conv2dAttrs, PoolAttrs, ConcatAttrs,
-                           SliceAttrs, PadAttrs, UnaryAttrs, IslandAttrs>;
+using Attrs =
+    std::variant<std::monostate, Conv2dAttrs, PoolAttrs, ConcatAttrs,
+                 SliceAttrs, PermuteAttrs, PadAttrs, UnaryAttrs, IslandAttrs>;
 
 // The constants of kConv2d, [K, C/groups, kh, kw], and kLinear, [K, C].
 struct Weights {

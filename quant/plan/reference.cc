@@ -88,6 +88,9 @@ absl::Status Compute(const Node& node, const std::vector<Reals>& ins,
     case OpKind::kSlice:
       reference::Slice(std::get<SliceAttrs>(node.attrs), ins[0], out);
       return absl::OkStatus();
+    case OpKind::kPermute:
+      reference::Permute(std::get<PermuteAttrs>(node.attrs), ins[0], out);
+      return absl::OkStatus();
     case OpKind::kPad:
       reference::Pad(std::get<PadAttrs>(node.attrs), ins[0], out);
       return absl::OkStatus();

@@ -226,6 +226,19 @@ void Slice(const SliceAttrs& attrs, const Reals& in, Reals* out) {
   out->scale = in.scale;
 }
 
+void Permute(const PermuteAttrs& attrs, const Reals& in, Reals* out) {
+  const std::vector<int64_t> strides = Strides(in.shape);
+  int64_t i = 0;
+  ForEachIndex(out->shape, [&](const std::vector<int64_t>& index) {
+    int64_t from = 0;
+    for (size_t d = 0; d < index.size(); ++d) {
+      from += strides[attrs.order[d]] * index[d];
+    }
+    out->data[i++] = in.data[from];
+  });
+  out->scale = in.scale;
+}
+
 void Pad(const PadAttrs& attrs, const Reals& in, Reals* out) {
   const std::vector<int64_t> strides = Strides(in.shape);
   int64_t i = 0;

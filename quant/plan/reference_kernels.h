@@ -34,6 +34,7 @@ void Binary(OpKind kind, const Reals& a, const Reals& b, Reals* out);
 void Pool(OpKind kind, const PoolAttrs& attrs, const Reals& in, Reals* out);
 void Concat(int64_t axis, const std::vector<Reals>& ins, Reals* out);
 void Slice(const SliceAttrs& attrs, const Reals& in, Reals* out);
+void Permute(const PermuteAttrs& attrs, const Reals& in, Reals* out);
 void Pad(const PadAttrs& attrs, const Reals& in, Reals* out);
 
 }  // namespace quantserve::reference

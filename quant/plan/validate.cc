@@ -34,6 +34,8 @@ class Checker {
         return Concat();
       case OpKind::kSlice:
         return Slice();
+      case OpKind::kPermute:
+        return Permute();
       case OpKind::kPad:
         return Pad();
       case OpKind::kClamp:
@@ -205,6 +207,25 @@ class Checker {
           a->start[d] + (out().shape[d] - 1) * a->step[d] >= in().shape[d]) {
         return Wrong("reaches outside its input");
       }
+    }
+    return Same(true, "shape");
+  }
+
+  absl::Status Permute() const {
+    const auto* a = attrs<PermuteAttrs>();
+    const size_t rank = in().shape.size();
+    if (!a || a->order.size() != rank || out().shape.size() != rank ||
+        a->order[0] != 0) {
+      return Wrong("needs an order of its dimensions");
+    }
+    std::vector<bool> seen(rank, false);
+    for (size_t d = 0; d < rank; ++d) {
+      const int64_t from = a->order[d];
+      if (from < 0 || from >= static_cast<int64_t>(rank) || seen[from] ||
+          in().shape[from] != out().shape[d]) {
+        return Wrong("has a bad order of its dimensions");
+      }
+      seen[from] = true;
     }
     return Same(true, "shape");
   }

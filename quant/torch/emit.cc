@@ -122,6 +122,15 @@ class Emitter {
         NamedValue(graph_->insertConstant(static_cast<int64_t>(q.zero_point)))};
   }
 
+  // `value`, FP32, on the grid of the node's output.
+  jit::Value* Quantized(const Node& node, jit::Value* value) {
+    std::vector<NamedValue> arguments{NamedValue(value)};
+    for (NamedValue& v : Grid(node)) arguments.push_back(v);
+    arguments.push_back(NamedValue(
+        graph_->insertConstant(static_cast<int64_t>(c10::ScalarType::QUInt8))));
+    return Insert("aten::quantize_per_tensor", arguments);
+  }
+
   // Clamps a result that no fused operator clamps.
   jit::Value* Clamped(jit::Value* value, const Clamp& clamp) {
     if (clamp.IsRelu()) return Insert("aten::relu", {NamedValue(value)});
@@ -142,14 +151,9 @@ class Emitter {
     jit::Value* result = nullptr;
     const bool u8 = plan_.value(node.outputs[0]).quant.has_value();
     switch (node.kind) {
-      case OpKind::kQuantize: {
-        std::vector<NamedValue> arguments{In(node)};
-        for (NamedValue& v : Grid(node)) arguments.push_back(v);
-        arguments.push_back(NamedValue(graph_->insertConstant(
-            static_cast<int64_t>(c10::ScalarType::QUInt8))));
-        result = Insert("aten::quantize_per_tensor", arguments);
+      case OpKind::kQuantize:
+        result = Quantized(node, values_[node.inputs[0]]);
         break;
-      }
       case OpKind::kDequantize:
         result = Insert("aten::dequantize", {In(node)});
         break;
@@ -175,6 +179,14 @@ class Emitter {
       case OpKind::kSlice:
         result = EmitSlice(node);
         break;
+      case OpKind::kPermute:
+        // Contiguous, as reshapes and 8-bit layers behind it want it.
+        result = Insert(
+            "aten::contiguous",
+            {NamedValue(Insert(
+                "aten::permute",
+                {In(node), List(std::get<PermuteAttrs>(node.attrs).order)}))});
+        break;
       case OpKind::kPad:
         result = EmitPad(node);
         break;
@@ -185,13 +197,7 @@ class Emitter {
         jit::Value* in = values_[node.inputs[0]];
         if (u8) in = Insert("aten::dequantize", {NamedValue(in)});
         result = Inline(*std::get<UnaryAttrs>(node.attrs).island, {in}).at(0);
-        if (u8) {
-          std::vector<NamedValue> arguments{NamedValue(result)};
-          for (NamedValue& v : Grid(node)) arguments.push_back(v);
-          arguments.push_back(NamedValue(graph_->insertConstant(
-              static_cast<int64_t>(c10::ScalarType::QUInt8))));
-          result = Insert("aten::quantize_per_tensor", arguments);
-        }
+        if (u8) result = Quantized(node, result);
         break;
       }
       case OpKind::kIsland: {
@@ -311,11 +317,17 @@ class Emitter {
                   List(a.dilation), NamedValue(graph_->insertConstant(ceil))});
     } else {
       if (ceil) return Unsupported(node, "average pool with unequal padding");
+      // LibTorch's 8-bit pool keeps the grid of its input.
+      const auto& grid = plan_.value(node.outputs[0]).quant;
+      const bool moves = grid && !(*grid == *plan_.value(node.inputs[0]).quant);
+      const NamedValue input =
+          moves ? NamedValue(Insert("aten::dequantize", {In(node)})) : In(node);
       result = Insert(
           "aten::avg_pool2d",
-          {In(node), List(a.kernel), List(a.stride), List(padding),
+          {input, List(a.kernel), List(a.stride), List(padding),
            NamedValue(graph_->insertConstant(false)),
            NamedValue(graph_->insertConstant(a.count_include_pad)), None()});
+      if (moves) result = Quantized(node, result);
     }
     values_[node.outputs[0]] = result;
     return absl::OkStatus();

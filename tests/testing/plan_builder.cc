@@ -195,6 +195,16 @@ ValueId PlanBuilder::Slice(ValueId in, Shape start, Shape step, Shape shape) {
   return AddNode(std::move(node), std::move(shape));
 }
 
+ValueId PlanBuilder::Permute(ValueId in, Shape order) {
+  Shape shape;
+  for (int64_t d : order) shape.push_back(ShapeOf(in)[d]);
+  Node node;
+  node.kind = OpKind::kPermute;
+  node.inputs = {in};
+  node.attrs = PermuteAttrs{std::move(order)};
+  return AddNode(std::move(node), std::move(shape));
+}
+
 ValueId PlanBuilder::Pad(ValueId in, Shape before, Shape after, float value) {
   Shape shape = ShapeOf(in);
   for (size_t d = 0; d < shape.size(); ++d) shape[d] += before[d] + after[d];

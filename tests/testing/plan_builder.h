@@ -48,6 +48,7 @@ class PlanBuilder {
   ValueId Flatten(ValueId in);
   ValueId Concat(const std::vector<ValueId>& ins, int64_t axis);
   ValueId Slice(ValueId in, Shape start, Shape step, Shape shape);
+  ValueId Permute(ValueId in, Shape order);
   ValueId Pad(ValueId in, Shape before, Shape after, float value = 0);
   ValueId ClampTo(ValueId in, float lo, float hi);
   // "silu", "sigmoid", "tanh"; runs as an island in FP32.

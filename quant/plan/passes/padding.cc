@@ -9,7 +9,7 @@ namespace {
 
 bool MovesBytes(OpKind kind) {
   return kind == OpKind::kPad || kind == OpKind::kReshape ||
-         kind == OpKind::kSlice || kind == OpKind::kMaxPool ||
+         kind == OpKind::kSlice || kind == OpKind::kPermute || kind == OpKind::kMaxPool ||
          kind == OpKind::kConcat;
 }
 

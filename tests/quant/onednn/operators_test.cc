@@ -166,6 +166,24 @@ std::vector<Case> Cases() {
     const ValueId x = Start(b, 16, 9);
     return b->Build({b->Slice(x, {0, 3, 1, 0}, {1, 2, 2, 3}, {1, 6, 4, 3})});
   });
+  for (const Shape& order : {Shape{0, 2, 3, 1}, Shape{0, 3, 1, 2},
+                             Shape{0, 1, 3, 2}, Shape{0, 3, 2, 1}}) {
+    add(absl::StrCat("Permute", order[1], order[2], order[3]),
+        [=](PlanBuilder* b) {
+          const ValueId x = Start(b, 16, 6);
+          return b->Build({b->Permute(x, order)});
+        });
+  }
+  add("LinearBetweenPermutes", [](PlanBuilder* b) {
+    ValueId x = b->Permute(Start(b, 16, 6), {0, 2, 3, 1});
+    x = b->Permute(b->Linear(x, 8), {0, 3, 1, 2});
+    return b->Build({b->Conv(x, {8, 3, 1, 1})});
+  });
+  add("ChannelShuffle", [](PlanBuilder* b) {
+    ValueId x = b->Reshape(Start(b, 16, 6), {1, 2, 8, 6, 6});
+    x = b->Reshape(b->Permute(x, {0, 2, 1, 3, 4}), {1, 16, 6, 6});
+    return b->Build({b->Conv(x, {8, 3, 1, 1})});
+  });
   add("OptionAShortcut", [](PlanBuilder* b) {
     const ValueId x = Start(b, 16, 8);
     ValueId y = b->Slice(x, {0, 0, 0, 0}, {1, 1, 2, 2}, {1, 16, 4, 4});

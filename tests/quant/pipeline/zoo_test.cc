@@ -10,8 +10,8 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "quant/eval/evaluate.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/torch/torch.h"
@@ -86,10 +86,11 @@ TEST_P(ZooTest, RunsOnBothEnginesAndComesCloseToFp32) {
     if (zoo.trained) {
       EXPECT_GE(comparison->agreement, 0.97);
     }
-    absl::StrAppend(&line, " ", EngineChoiceName(engine), " ",
-                    absl::StrFormat("%.1f dB agree %.3f %.1f s",
-                                    comparison->sqnr_db, comparison->agreement,
-                                    absl::ToDoubleSeconds(absl::Now() - start)));
+    absl::StrAppend(
+        &line, " ", EngineChoiceName(engine), " ",
+        absl::StrFormat("%.1f dB agree %.3f %.1f s", comparison->sqnr_db,
+                        comparison->agreement,
+                        absl::ToDoubleSeconds(absl::Now() - start)));
     if (engine == EngineChoice::kOneDnn) {
       std::map<std::string, int> islands;
       for (const LayerReport& layer : int8->report.layers) {
@@ -99,7 +100,9 @@ TEST_P(ZooTest, RunsOnBothEnginesAndComesCloseToFp32) {
       for (const auto& [op, n] : islands) {
         absl::StrAppend(&line, " ", n, "x", op);
       }
-      absl::StrAppend(&line, " notes: ", absl::StrJoin(int8->variant.engine->info().notes, "; ").substr(0, 400));
+      absl::StrAppend(&line, " notes: ",
+                      absl::StrJoin(int8->variant.engine->info().notes, "; ")
+                          .substr(0, 400));
     }
   }
   std::puts(line.c_str());

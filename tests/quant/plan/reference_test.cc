@@ -172,6 +172,10 @@ TEST(ReferenceTest, MovesElements) {
   slice.node.attrs = SliceAttrs{{0, 1, 1}, {1, 1, 2}};
   EXPECT_THAT(RunOne(slice.Build(), {0, 1, 2, 3, 4, 5, 6, 7}),
               ElementsAre(5, 7));
+  OneNode permute(OpKind::kPermute, {1, 2, 3}, {1, 3, 2});
+  permute.node.attrs = PermuteAttrs{{0, 2, 1}};
+  EXPECT_THAT(RunOne(permute.Build(), {0, 1, 2, 3, 4, 5}),
+              ElementsAre(0, 3, 1, 4, 2, 5));
   OneNode pad(OpKind::kPad, {1, 2}, {1, 5});
   pad.node.attrs = PadAttrs{{0, 1}, {0, 2}, 9};
   EXPECT_THAT(RunOne(pad.Build(), {1, 2, 3, 4}, 2),

@@ -1,7 +1,7 @@
 #include "quant/data/npy.h"
 
-#include <cstring>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -9,14 +9,14 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "quant/base/status_macros.h"
-#include "quant/data/elements.h"
+#include "quant/data/readers.h"
 
 namespace quantserve {
 namespace {
 
 constexpr absl::string_view kMagic("\x93NUMPY", 6);
 // NumPy's own limit for headers that it trusts.
-constexpr size_t kMaxHeader = 10000;
+constexpr int64_t kMaxHeader = 10000;
 
 // Reads the header's dict, a Python literal with three known keys.
 class HeaderParser {
@@ -107,21 +107,21 @@ std::optional<Header> ParseHeader(absl::string_view text) {
 }
 
 // "<f4" to kind and width; false for what isn't little-endian numbers.
-bool ParseDescr(absl::string_view descr, NpyArray* array) {
+bool ParseDescr(absl::string_view descr, ElementType* type) {
   if (descr.size() != 3) return false;
   const char order = descr[0];
-  array->kind = descr[1];
-  array->width = descr[2] - '0';
-  if (order != '<' && !(order == '|' && array->width == 1)) return false;
-  switch (array->kind) {
+  type->kind = descr[1];
+  type->width = descr[2] - '0';
+  const int width = type->width;
+  if (order != '<' && !(order == '|' && width == 1)) return false;
+  switch (type->kind) {
     case 'u':
     case 'i':
-      return array->width == 1 || array->width == 2 || array->width == 4 ||
-             array->width == 8;
+      return width == 1 || width == 2 || width == 4 || width == 8;
     case 'f':
-      return array->width == 4 || array->width == 8;
+      return width == 4 || width == 8;
     case 'b':
-      return array->width == 1;
+      return width == 1;
   }
   return false;
 }
@@ -131,35 +131,48 @@ absl::Status Malformed(absl::string_view what) {
       absl::StrCat("is not a whole .npy array: ", what));
 }
 
-}  // namespace
-
-absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes) {
-  if (!absl::StartsWith(bytes, kMagic) || bytes.size() < 12) {
+// The header's text; the stream stands on the first element afterwards.
+absl::StatusOr<std::string> ReadHeaderText(ByteStream* stream) {
+  constexpr size_t kFixed = 8;  // magic, version
+  std::string fixed(kFixed, '\0');
+  if (stream->remaining() < 12) {
     return Malformed("it does not start as NumPy's files do");
   }
-  const int major = static_cast<uint8_t>(bytes[6]);
+  QS_RETURN_IF_ERROR(stream->Read(absl::MakeSpan(fixed)));
+  if (!absl::StartsWith(fixed, kMagic)) {
+    return Malformed("it does not start as NumPy's files do");
+  }
+  const int major = static_cast<uint8_t>(fixed[6]);
   if (major < 1 || major > 3) {
     return Malformed(
         absl::StrCat("format version ", major, ", expected 1, 2 or 3"));
   }
-  const size_t length_bytes = major == 1 ? 2 : 4;
-  size_t length = 0;
-  for (size_t i = 0; i < length_bytes; ++i) {
-    length |= size_t{static_cast<uint8_t>(bytes[8 + i])} << (8 * i);
+  std::string raw(major == 1 ? 2 : 4, '\0');
+  QS_RETURN_IF_ERROR(stream->Read(absl::MakeSpan(raw)));
+  int64_t length = 0;
+  for (size_t i = 0; i < raw.size(); ++i) {
+    length |= int64_t{static_cast<uint8_t>(raw[i])} << (8 * i);
   }
-  bytes.remove_prefix(8 + length_bytes);
-  if (length > kMaxHeader || length > bytes.size()) {
-    return Malformed(absl::StrCat("the header's length is ", length, ", but ",
-                                  bytes.size(), " bytes follow and at most ",
-                                  kMaxHeader, " are allowed"));
+  if (length > kMaxHeader || length > stream->remaining()) {
+    return Malformed(absl::StrCat(
+        "the header's length is ", length, ", but ", stream->remaining(),
+        " bytes follow and at most ", kMaxHeader, " are allowed"));
   }
-  const std::optional<Header> header = ParseHeader(bytes.substr(0, length));
+  std::string text(length, '\0');
+  QS_RETURN_IF_ERROR(stream->Read(absl::MakeSpan(text)));
+  return text;
+}
+
+}  // namespace
+
+absl::StatusOr<StoredArray> OpenNpy(std::unique_ptr<ByteStream> stream) {
+  QS_ASSIGN_OR_RETURN(const std::string text, ReadHeaderText(stream.get()));
+  const std::optional<Header> header = ParseHeader(text);
   if (!header || !header->descr) {
     return Malformed("its header can't be read");
   }
-  bytes.remove_prefix(length);
-  NpyArray array;
-  if (!ParseDescr(*header->descr, &array)) {
+  StoredArray array;
+  if (!ParseDescr(*header->descr, &array.type)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "has the element type ", *header->descr,
         ", expected little-endian numbers such as |u1, <f4, <f8 or <i8"));
@@ -173,60 +186,24 @@ absl::StatusOr<NpyArray> ParseNpy(absl::string_view bytes) {
         "is in Fortran order, expected C order (numpy.ascontiguousarray)");
   }
   QS_ASSIGN_OR_RETURN(array.elements, NumElements(array.shape));
-  const int64_t want = array.elements * array.width;
-  if (static_cast<int64_t>(bytes.size()) != want) {
-    return Malformed(absl::StrCat(bytes.size(), " bytes of data, shape ",
+  const int64_t want = array.elements * array.type.width;
+  if (stream->remaining() != want) {
+    return Malformed(absl::StrCat(stream->remaining(), " bytes of data, shape ",
                                   ShapeString(array.shape), " of ",
                                   *header->descr, " has ", want));
   }
-  array.data = bytes;
+  array.name = kOnlyInput;
+  array.type_name = absl::StrCat("of type ", std::string(1, array.type.kind),
+                                 array.type.width);
+  array.stream = std::move(stream);
   return array;
 }
 
-absl::StatusOr<Tensor> NpySamples(const NpyArray& array) {
-  if (array.kind == 'u' && array.width == 1) {
-    return CopySamples<uint8_t>(array.shape, array.data);
-  }
-  if (array.kind == 'f' && array.width == 4) {
-    return CopySamples<float>(array.shape, array.data);
-  }
-  if (array.kind == 'f' && array.width == 8) {
-    return CopySamples<double>(array.shape, array.data);
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("has samples of type ", std::string(1, array.kind),
-                   array.width, ", expected u1, f4 or f8"));
-}
-
-absl::StatusOr<std::vector<int64_t>> NpyLabels(const NpyArray& array) {
-  QS_RETURN_IF_ERROR(CheckLabelShape(array.shape));
-  const bool is_signed = array.kind == 'i';
-  if (is_signed || array.kind == 'u') {
-    switch (array.width) {
-      case 1:
-        return is_signed ? CopyLabels<int8_t>(array.data)
-                         : CopyLabels<uint8_t>(array.data);
-      case 2:
-        return is_signed ? CopyLabels<int16_t>(array.data)
-                         : CopyLabels<uint16_t>(array.data);
-      case 4:
-        return is_signed ? CopyLabels<int32_t>(array.data)
-                         : CopyLabels<uint32_t>(array.data);
-      case 8:
-        return is_signed ? CopyLabels<int64_t>(array.data)
-                         : CopyLabels<uint64_t>(array.data);
-    }
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("has labels of type ", std::string(1, array.kind),
-                   array.width, ", expected integers"));
-}
-
-absl::StatusOr<RawShard> ReadNpyShard(absl::string_view bytes) {
-  QS_ASSIGN_OR_RETURN(const NpyArray array, ParseNpy(bytes));
-  RawShard shard;
-  QS_ASSIGN_OR_RETURN(shard.samples, NpySamples(array));
-  return shard;
+absl::StatusOr<RawShard> ReadNpyShard(std::unique_ptr<ByteStream> file,
+                                      const ReadShardOptions& options) {
+  std::vector<StoredArray> inputs(1);
+  QS_ASSIGN_OR_RETURN(inputs[0], OpenNpy(std::move(file)));
+  return ReadArrays(inputs, nullptr, options);
 }
 
 }  // namespace quantserve

@@ -1,3 +1,4 @@
+#include <optional>
 #include <utility>
 
 #include "absl/strings/match.h"
@@ -13,50 +14,48 @@ namespace {
 
 constexpr absl::string_view kEnding = ".npy";
 
-absl::Status InEntry(absl::string_view key, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat("entry \"", key, "\" ", status.message()));
+absl::StatusOr<StoredArray> OpenEntry(const std::string& key,
+                                      ZipArchive* archive) {
+  const std::string where = absl::StrCat("entry \"", key, "\" ");
+  QS_ASSIGN_OR_RETURN(auto stream, archive->Open(absl::StrCat(key, kEnding)));
+  absl::StatusOr<StoredArray> array = OpenNpy(std::move(stream));
+  if (!array.ok()) {
+    return absl::Status(array.status().code(),
+                        absl::StrCat(where, array.status().message()));
+  }
+  array->name = key;
+  array->where = where;
+  return array;
 }
 
 }  // namespace
 
-absl::StatusOr<RawShard> ReadNpzShard(const std::string& bytes,
-                                      int64_t max_bytes) {
-  QS_ASSIGN_OR_RETURN(ZipArchive archive, ZipArchive::Open(bytes, max_bytes));
+absl::StatusOr<RawShard> ReadNpzShard(const std::string& path,
+                                      const ReadShardOptions& options) {
+  QS_ASSIGN_OR_RETURN(ZipArchive archive,
+                      ZipArchive::OpenFile(path, options.max_bytes));
   std::vector<std::string> names;
   for (const std::string& name : archive.names()) {
     if (absl::EndsWith(name, kEnding)) {
       names.push_back(name.substr(0, name.size() - kEnding.size()));
     }
   }
-  const ShardKeys keys = FindShardKeys(names);
-  if (keys.samples.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "has the arrays \"", absl::StrJoin(names, "\", \""),
-        "\", expected samples under x, images, inputs, data or x_*"));
+  QS_ASSIGN_OR_RETURN(const ShardKeys keys, FindShardKeys(names));
+  if (keys.inputs.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("has the arrays \"", absl::StrJoin(names, "\", \""),
+                     "\", expected ", kSampleKeys));
   }
-  RawShard shard;
-  {
-    QS_ASSIGN_OR_RETURN(const std::string content,
-                        archive.Read(absl::StrCat(keys.samples, kEnding)));
-    const absl::StatusOr<NpyArray> array = ParseNpy(content);
-    if (!array.ok()) return InEntry(keys.samples, array.status());
-    absl::StatusOr<Tensor> samples = NpySamples(*array);
-    if (!samples.ok()) return InEntry(keys.samples, samples.status());
-    shard.samples = *std::move(samples);
+  std::vector<StoredArray> inputs;
+  for (const std::string& key : keys.inputs) {
+    QS_ASSIGN_OR_RETURN(StoredArray input, OpenEntry(key, &archive));
+    inputs.push_back(std::move(input));
   }
-  if (keys.labels.empty()) return shard;
-  QS_ASSIGN_OR_RETURN(const std::string content,
-                      archive.Read(absl::StrCat(keys.labels, kEnding)));
-  const absl::StatusOr<NpyArray> array = ParseNpy(content);
-  if (!array.ok()) return InEntry(keys.labels, array.status());
-  absl::StatusOr<std::vector<int64_t>> labels = NpyLabels(*array);
-  if (!labels.ok()) return InEntry(keys.labels, labels.status());
-  shard.labels = *std::move(labels);
-  if (shard.labels.empty()) {
-    return InEntry(keys.labels, absl::InvalidArgumentError("has no labels"));
+  std::optional<StoredArray> labels;
+  if (!keys.labels.empty()) {
+    QS_ASSIGN_OR_RETURN(labels, OpenEntry(keys.labels, &archive));
   }
-  return shard;
+  return ReadArrays(inputs, labels ? &*labels : nullptr, options);
 }
 
 }  // namespace quantserve

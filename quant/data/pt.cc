@@ -1,12 +1,14 @@
 // What torch.save writes: a ZIP archive with a pickle, <name>/data.pkl, whose
 // tensors refer to raw little-endian records, <name>/data/<key>.
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "quant/base/status_macros.h"
-#include "quant/data/elements.h"
+#include "quant/data/arrays.h"
+#include "quant/data/file.h"
 #include "quant/data/pickle.h"
 #include "quant/data/pt_tensor.h"
 #include "quant/data/readers.h"
@@ -28,23 +30,26 @@ absl::Status Unexpected(absl::string_view what) {
 
 class PtReader {
  public:
-  PtReader(ZipArchive* archive, std::string folder, int64_t max_bytes)
-      : archive_(*archive), folder_(std::move(folder)), max_bytes_(max_bytes) {}
+  PtReader(ZipArchive* archive, std::string folder,
+           const ReadShardOptions& options)
+      : archive_(*archive), folder_(std::move(folder)), options_(options) {}
 
   absl::StatusOr<RawShard> Read(const PickleValue& root) {
     const PickleValue& value = Unwrap(root);
-    if (value.kind == Kind::kCall) return Make(&value, nullptr);
+    if (value.kind == Kind::kCall) return Make({{kOnlyInput, &value}}, nullptr);
     if (value.kind == Kind::kTuple || value.kind == Kind::kList) {
-      if (value.items.size() == 1) return Make(value.items[0], nullptr);
-      if (value.items.size() == 2) return Make(value.items[0], value.items[1]);
-      return Unexpected(
-          absl::StrCat("a tuple or list of ", value.items.size()));
+      const auto& items = value.items;
+      if (items.size() == 1) return Make({{kOnlyInput, items[0]}}, nullptr);
+      if (items.size() == 2) return Make({{kOnlyInput, items[0]}}, items[1]);
+      return Unexpected(absl::StrCat("a tuple or list of ", items.size()));
     }
     if (value.kind == Kind::kDict) return FromDict(value);
     return Unexpected("something else");
   }
 
  private:
+  using Named = std::pair<std::string, const PickleValue*>;
+
   // What LibTorch's C++ writer puts around typed lists and dicts.
   static const PickleValue& Unwrap(const PickleValue& value) {
     if (value.IsCall("torch.jit._pickle build_tensorlist", 1) ||
@@ -62,13 +67,13 @@ class PtReader {
       names.push_back(dict.items[i]->text);
       values.push_back(dict.items[i + 1]);
     }
-    const ShardKeys keys = FindShardKeys(names);
-    if (keys.samples.empty()) {
+    QS_ASSIGN_OR_RETURN(const ShardKeys keys, FindShardKeys(names));
+    if (keys.inputs.empty()) {
       constexpr size_t kShown = 8;
       if (names.size() > kShown) names.resize(kShown);
       return absl::InvalidArgumentError(absl::StrCat(
           "holds a dict with the keys \"", absl::StrJoin(names, "\", \""),
-          "\", expected samples under x, images, inputs, data or x_*"));
+          "\", expected ", kSampleKeys));
     }
     const auto find = [&](const std::string& key) -> const PickleValue* {
       for (size_t i = 0; i < names.size(); ++i) {
@@ -76,57 +81,33 @@ class PtReader {
       }
       return nullptr;
     };
-    return Make(find(keys.samples), find(keys.labels));
+    std::vector<Named> inputs;
+    for (const std::string& key : keys.inputs) {
+      inputs.emplace_back(key, find(key));
+    }
+    return Make(inputs, find(keys.labels));
   }
 
   // `labels` may be null.
-  absl::StatusOr<RawShard> Make(const PickleValue* samples,
+  absl::StatusOr<RawShard> Make(const std::vector<Named>& inputs,
                                 const PickleValue* labels) {
-    RawShard shard;
-    QS_ASSIGN_OR_RETURN(shard.samples, Samples(*samples));
-    if (labels == nullptr) return shard;
-    QS_ASSIGN_OR_RETURN(shard.labels, Labels(*labels));
-    if (shard.labels.empty()) return Unexpected("no labels");
-    return shard;
-  }
-
-  absl::StatusOr<PtTensor> ReadTensor(const PickleValue& value) {
-    return ReadPtTensor(value, folder_, max_bytes_, &archive_);
-  }
-
-  absl::StatusOr<Tensor> Samples(const PickleValue& value) {
-    QS_ASSIGN_OR_RETURN(const PtTensor tensor, ReadTensor(value));
-    const auto is = [&](const char* type) { return tensor.storage == type; };
-    if (is("torch ByteStorage")) {
-      return CopySamples<uint8_t>(tensor.shape, tensor.data);
+    std::vector<StoredArray> arrays;
+    for (const auto& [name, value] : inputs) {
+      QS_ASSIGN_OR_RETURN(StoredArray array,
+                          OpenPtTensor(*value, folder_, options_, &archive_));
+      array.name = name;
+      if (inputs.size() > 1) array.where = absl::StrCat("tensor ", name, " ");
+      arrays.push_back(std::move(array));
     }
-    if (is("torch FloatStorage")) {
-      return CopySamples<float>(tensor.shape, tensor.data);
-    }
-    if (is("torch DoubleStorage")) {
-      return CopySamples<double>(tensor.shape, tensor.data);
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat("has samples in a ", tensor.storage,
-                     ", expected uint8, float32 or float64"));
-  }
-
-  absl::StatusOr<std::vector<int64_t>> Labels(const PickleValue& value) {
-    QS_ASSIGN_OR_RETURN(const PtTensor tensor, ReadTensor(value));
-    QS_RETURN_IF_ERROR(CheckLabelShape(tensor.shape));
-    const auto is = [&](const char* type) { return tensor.storage == type; };
-    if (is("torch ByteStorage")) return CopyLabels<uint8_t>(tensor.data);
-    if (is("torch CharStorage")) return CopyLabels<int8_t>(tensor.data);
-    if (is("torch ShortStorage")) return CopyLabels<int16_t>(tensor.data);
-    if (is("torch IntStorage")) return CopyLabels<int32_t>(tensor.data);
-    if (is("torch LongStorage")) return CopyLabels<int64_t>(tensor.data);
-    return absl::InvalidArgumentError(absl::StrCat(
-        "has labels in a ", tensor.storage, ", expected integers"));
+    if (labels == nullptr) return ReadArrays(arrays, nullptr, options_);
+    QS_ASSIGN_OR_RETURN(const StoredArray array,
+                        OpenPtTensor(*labels, folder_, options_, &archive_));
+    return ReadArrays(arrays, &array, options_);
   }
 
   ZipArchive& archive_;
   const std::string folder_;
-  const int64_t max_bytes_;
+  const ReadShardOptions& options_;
 };
 
 // "archive/" if there is one entry archive/data.pkl.
@@ -145,18 +126,26 @@ absl::StatusOr<std::string> FindFolder(const ZipArchive& archive) {
       "is a ZIP archive without a data.pkl, expected what torch.save writes");
 }
 
+// The first bytes tell what else the file may be.
+absl::Status CheckMagic(const std::string& path) {
+  QS_ASSIGN_OR_RETURN(const auto file, FileStream::Open(path));
+  std::string magic(std::min<int64_t>(2, file->remaining()), '\0');
+  QS_RETURN_IF_ERROR(file->Read(absl::MakeSpan(magic)));
+  if (magic == "PK") return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StartsWith(magic, "\x80")
+          ? "is in the old format of torch.save, expected the ZIP format of "
+            "PyTorch 1.6 and later: load it and save it again"
+          : "is not what torch.save writes, expected a ZIP archive");
+}
+
 }  // namespace
 
-absl::StatusOr<RawShard> ReadPtShard(const std::string& bytes,
-                                     int64_t max_bytes) {
-  if (!absl::StartsWith(bytes, "PK")) {
-    return absl::InvalidArgumentError(
-        absl::StartsWith(bytes, "\x80")
-            ? "is in the old format of torch.save, expected the ZIP format of "
-              "PyTorch 1.6 and later: load it and save it again"
-            : "is not what torch.save writes, expected a ZIP archive");
-  }
-  QS_ASSIGN_OR_RETURN(ZipArchive archive, ZipArchive::Open(bytes, max_bytes));
+absl::StatusOr<RawShard> ReadPtShard(const std::string& path,
+                                     const ReadShardOptions& options) {
+  QS_RETURN_IF_ERROR(CheckMagic(path));
+  QS_ASSIGN_OR_RETURN(ZipArchive archive,
+                      ZipArchive::OpenFile(path, options.max_bytes));
   QS_ASSIGN_OR_RETURN(const std::string folder, FindFolder(archive));
   const std::string byteorder = absl::StrCat(folder, "byteorder");
   if (archive.Has(byteorder)) {
@@ -169,7 +158,7 @@ absl::StatusOr<RawShard> ReadPtShard(const std::string& bytes,
   QS_ASSIGN_OR_RETURN(const std::string pickled,
                       archive.Read(absl::StrCat(folder, "data.pkl")));
   QS_ASSIGN_OR_RETURN(const Pickle pickle, Pickle::Parse(pickled));
-  return PtReader(&archive, folder, max_bytes).Read(pickle.root());
+  return PtReader(&archive, folder, options).Read(pickle.root());
 }
 
 }  // namespace quantserve

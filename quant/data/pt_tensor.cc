@@ -1,5 +1,6 @@
 #include "quant/data/pt_tensor.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -13,13 +14,13 @@ using Kind = PickleValue::Kind;
 
 struct StorageType {
   const char* name;
-  int width;
+  ElementType type;
 };
 constexpr StorageType kStorages[] = {
-    {"torch ByteStorage", 1},  {"torch CharStorage", 1},
-    {"torch ShortStorage", 2}, {"torch IntStorage", 4},
-    {"torch LongStorage", 8},  {"torch FloatStorage", 4},
-    {"torch DoubleStorage", 8}};
+    {"torch ByteStorage", {'u', 1}},  {"torch CharStorage", {'i', 1}},
+    {"torch ShortStorage", {'i', 2}}, {"torch IntStorage", {'i', 4}},
+    {"torch LongStorage", {'i', 8}},  {"torch FloatStorage", {'f', 4}},
+    {"torch DoubleStorage", {'f', 8}}};
 
 absl::Status BadTensor(absl::string_view what) {
   return absl::InvalidArgumentError(
@@ -99,61 +100,74 @@ absl::Status CheckView(const View& view, int64_t storage_elements) {
 }
 
 // storage: the persistent id ("storage", type, key, location, elements).
-absl::StatusOr<PtTensor> ReadView(const PickleValue& storage, const View& view,
-                                  const std::string& folder, int64_t max_bytes,
-                                  ZipArchive* archive) {
+absl::StatusOr<StoredArray> OpenView(const PickleValue& storage,
+                                     const View& view,
+                                     const std::string& folder,
+                                     const ReadShardOptions& options,
+                                     ZipArchive* archive) {
   if (storage.kind != Kind::kPersistent ||
       storage.items[0]->kind != Kind::kTuple ||
       storage.items[0]->items.size() < 5) {
     return BadTensor("it has no storage");
   }
   const auto& id = storage.items[0]->items;
-  int width = 0;
+  StoredArray array;
   for (const StorageType& type : kStorages) {
-    if (id[1]->text == type.name) width = type.width;
+    if (id[1]->text == type.name) array.type = type.type;
   }
+  const int width = array.type.width;
   if (width == 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("holds a tensor in a ", id[1]->text,
-                     ", expected uint8, float32 or float64 samples and "
-                     "integer labels"));
+                     ", expected uint8, float32, float64 or integers"));
   }
-  // An expanded tensor has more elements than its storage has.
-  if (view.elements > max_bytes / width) {
+  const auto too_large = [&](int64_t max_bytes, absl::string_view hint) {
     return BadTensor(absl::StrCat("shape ", ShapeString(view.shape),
                                   " needs more than the allowed ", max_bytes,
-                                  " bytes"));
+                                  " bytes", hint));
+  };
+  // An expanded tensor has more elements than its storage has.
+  if (view.elements > options.max_bytes / width) {
+    return too_large(options.max_bytes, "");
   }
-  QS_ASSIGN_OR_RETURN(std::string record, archive->Read(absl::StrCat(
-                                              folder, "data/", id[2]->text)));
+  QS_ASSIGN_OR_RETURN(
+      array.stream, archive->Open(absl::StrCat(folder, "data/", id[2]->text)));
   // The record's own size counts, not the one that the pickle claims.
-  const int64_t storage_elements = record.size() / width;
+  const int64_t bytes = array.stream->remaining();
+  const int64_t storage_elements = bytes / width;
   if (id[4]->kind != Kind::kInt || id[4]->number != storage_elements) {
     return BadTensor(absl::StrCat("its record has ", storage_elements,
                                   " elements, the pickle says ",
                                   id[4]->number));
   }
   QS_RETURN_IF_ERROR(CheckView(view, storage_elements));
-  PtTensor tensor;
-  tensor.storage = id[1]->text;
-  tensor.shape = view.shape;
-  record.erase(0, view.offset * width);
-  if (IsRowMajor(view.shape, view.stride)) {
-    record.resize(view.elements * width);
-    tensor.data = std::move(record);
-  } else {
-    tensor.data = Gather(record, width, view.elements, view.shape, view.stride);
+  array.type_name = absl::StrCat("in a ", id[1]->text);
+  array.shape = view.shape;
+  array.elements = view.elements;
+  QS_RETURN_IF_ERROR(array.stream->Skip(view.offset * width));
+  if (IsRowMajor(view.shape, view.stride)) return array;
+  const int64_t rest = array.stream->remaining();
+  if (std::max(view.elements * width, rest) > options.max_sample_bytes) {
+    return too_large(options.max_sample_bytes,
+                     " to be put in order, expected a contiguous tensor "
+                     "(torch.Tensor.contiguous)");
   }
-  return tensor;
+  std::string record(rest, '\0');
+  QS_RETURN_IF_ERROR(array.stream->Read(absl::MakeSpan(record)));
+  QS_RETURN_IF_ERROR(array.stream->Finish());
+  array.stream = std::make_unique<MemoryStream>(
+      Gather(record, width, view.elements, view.shape, view.stride));
+  return array;
 }
 
 }  // namespace
 
 // _rebuild_tensor_v2(storage, offset, shape, stride, …), perhaps inside a
 // _rebuild_parameter(tensor, …).
-absl::StatusOr<PtTensor> ReadPtTensor(const PickleValue& outer,
-                                      const std::string& folder,
-                                      int64_t max_bytes, ZipArchive* archive) {
+absl::StatusOr<StoredArray> OpenPtTensor(const PickleValue& outer,
+                                         const std::string& folder,
+                                         const ReadShardOptions& options,
+                                         ZipArchive* archive) {
   const PickleValue& value = outer.IsCall("torch._utils _rebuild_parameter", 1)
                                  ? outer.argument(0)
                                  : outer;
@@ -171,7 +185,7 @@ absl::StatusOr<PtTensor> ReadPtTensor(const PickleValue& outer,
   }
   View view{value.argument(1).number, *shape, *stride, 0};
   QS_ASSIGN_OR_RETURN(view.elements, NumElements(view.shape));
-  return ReadView(value.argument(0), view, folder, max_bytes, archive);
+  return OpenView(value.argument(0), view, folder, options, archive);
 }
 
 }  // namespace quantserve

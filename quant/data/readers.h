@@ -1,9 +1,9 @@
-// The shard formats, each read from the bytes of a whole file. ReadShard in
-// shard.h is what everybody else calls.
+// The shard formats. ReadShard in shard.h is what everybody else calls.
 //
-// Every reader treats its bytes as hostile: sizes are checked before they are
-// used. Errors are INVALID_ARGUMENT; their messages do not name the file, the
-// caller puts its name in front. Thread-safe.
+// Every reader treats its file as hostile: sizes are checked before they are
+// used. Errors are INVALID_ARGUMENT (and CANCELLED, if the options' control
+// says so); their messages do not name the file, the caller puts its name in
+// front. Thread-safe.
 #pragma once
 
 #include <cstdint>
@@ -11,37 +11,39 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "absl/strings/string_view.h"
-#include "quant/tensor/tensor.h"
+#include "quant/data/byte_stream.h"
+#include "quant/data/draw.h"
+#include "quant/data/read_options.h"
+#include "quant/data/shard.h"
 
 namespace quantserve {
 
+// What Shard::Make wants.
 struct RawShard {
-  Tensor samples;               // [N, ...], kU8 or kF32
+  std::vector<ShardInput> inputs;
   std::vector<int64_t> labels;  // empty: the file has none
+  DrawnSamples drawn;
 };
 
-// Records of 1 label byte and 3,072 bytes.
-absl::StatusOr<RawShard> ReadCifar10(absl::string_view bytes);
+// Records of 1 label byte and 3,072 bytes. Only the labels of drawn samples are
+// looked at.
+absl::StatusOr<RawShard> ReadCifar10(ByteStream* file,
+                                     const ReadShardOptions& options);
 
 // Samples only.
-absl::StatusOr<RawShard> ReadNpyShard(absl::string_view bytes);
+absl::StatusOr<RawShard> ReadNpyShard(std::unique_ptr<ByteStream> file,
+                                      const ReadShardOptions& options);
 
-// Samples and perhaps labels; the archive's contents may have at most
-// `max_bytes` once they are unpacked.
-absl::StatusOr<RawShard> ReadNpzShard(const std::string& bytes,
-                                      int64_t max_bytes);
+// Samples and perhaps labels.
+absl::StatusOr<RawShard> ReadNpzShard(const std::string& path,
+                                      const ReadShardOptions& options);
 
 // What torch.save writes, read without LibTorch.
-absl::StatusOr<RawShard> ReadPtShard(const std::string& bytes,
-                                     int64_t max_bytes);
+absl::StatusOr<RawShard> ReadPtShard(const std::string& path,
+                                     const ReadShardOptions& options);
 
-// Which of `names` is the samples' key, and which the labels': the first that
-// is there, in the order that shard.h gives; empty if there is none.
-struct ShardKeys {
-  std::string samples;
-  std::string labels;
-};
-ShardKeys FindShardKeys(const std::vector<std::string>& names);
+// Images in a folder, or in one folder for each class.
+absl::StatusOr<RawShard> ReadImageFolder(const std::string& path,
+                                         const ReadShardOptions& options);
 
 }  // namespace quantserve

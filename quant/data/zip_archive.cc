@@ -8,6 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "quant/base/status_macros.h"
+#include "quant/data/file.h"
 
 namespace quantserve {
 namespace {
@@ -30,18 +32,67 @@ bool SaneName(absl::string_view name) {
   });
 }
 
+absl::Status BadEntry(absl::string_view name, absl::string_view what) {
+  return Bad(absl::StrCat("entry \"", name, "\": ", what));
+}
+
+class EntryStream : public ByteStream {
+ public:
+  EntryStream(std::string name, zip_file_t* file, uint64_t size)
+      : ByteStream(static_cast<int64_t>(size)),
+        name_(std::move(name)),
+        file_(file, zip_fclose) {}
+
+  absl::Status Finish() override {
+    QS_RETURN_IF_ERROR(ByteStream::Finish());
+    // The checksum is compared when the end is reached, so read up to it.
+    char beyond;
+    const zip_int64_t n = zip_fread(file_.get(), &beyond, 1);
+    if (n < 0) return BadEntry(name_, zip_file_strerror(file_.get()));
+    if (n > 0) {
+      return BadEntry(name_, "it is longer than the directory says");
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status DoRead(absl::Span<char> to) override {
+    while (!to.empty()) {
+      const zip_int64_t n = zip_fread(file_.get(), to.data(), to.size());
+      if (n < 0) return BadEntry(name_, zip_file_strerror(file_.get()));
+      if (n == 0) {
+        return BadEntry(name_, "it is shorter than the directory says");
+      }
+      to.remove_prefix(n);
+    }
+    return absl::OkStatus();
+  }
+
+  const std::string name_;
+  const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> file_;
+};
+
 }  // namespace
 
 void ZipArchive::Discard::operator()(zip* archive) const {
   zip_discard(archive);
 }
 
-absl::StatusOr<ZipArchive> ZipArchive::Open(const std::string& bytes,
-                                            int64_t max_bytes) {
+absl::StatusOr<ZipArchive> ZipArchive::OpenFile(const std::string& path,
+                                                int64_t max_bytes) {
+  uint64_t file_bytes = 0;
+  {
+    QS_ASSIGN_OR_RETURN(const auto file, FileStream::Open(path));
+    file_bytes = file->remaining();
+  }
+  if (max_bytes < 0 || file_bytes > static_cast<uint64_t>(max_bytes)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has ", file_bytes, " bytes, at most ", max_bytes, " are allowed"));
+  }
   zip_error_t error;
   zip_error_init(&error);
   zip_source_t* const source =
-      zip_source_buffer_create(bytes.data(), bytes.size(), 0, &error);
+      zip_source_file_create(path.c_str(), 0, -1, &error);
   zip_t* const opened =
       source == nullptr
           ? nullptr
@@ -77,8 +128,7 @@ absl::StatusOr<ZipArchive> ZipArchive::Open(const std::string& bytes,
     if (stat.encryption_method != ZIP_EM_NONE) {
       return Bad(absl::StrCat("entry \"", stat.name, "\" is encrypted"));
     }
-    if (stat.comp_size > bytes.size() ||
-        stat.size / kMaxRatio > stat.comp_size) {
+    if (stat.comp_size > file_bytes || stat.size / kMaxRatio > stat.comp_size) {
       return Bad(absl::StrCat("entry \"", stat.name, "\" claims to unpack ",
                               stat.comp_size, " bytes to ", stat.size));
     }
@@ -98,34 +148,29 @@ bool ZipArchive::Has(absl::string_view name) const {
   return std::find(names_.begin(), names_.end(), name) != names_.end();
 }
 
-absl::StatusOr<std::string> ZipArchive::Read(absl::string_view name) {
+absl::StatusOr<std::unique_ptr<ByteStream>> ZipArchive::Open(
+    absl::string_view name) {
   const auto found = std::find(names_.begin(), names_.end(), name);
   if (found == names_.end()) {
     return absl::InvalidArgumentError(
         absl::StrCat("has no entry \"", name, "\""));
   }
   const size_t index = found - names_.begin();
-  const auto broken = [&](absl::string_view what) {
-    return Bad(absl::StrCat("entry \"", name, "\": ", what));
-  };
   zip_file_t* const file = zip_fopen_index(zip_.get(), index, 0);
-  if (file == nullptr) return broken(zip_strerror(zip_.get()));
-  const std::unique_ptr<zip_file_t, int (*)(zip_file_t*)> closer(file,
-                                                                 zip_fclose);
-  std::string content(sizes_[index], '\0');
-  size_t done = 0;
-  while (done < content.size()) {
-    const zip_int64_t n =
-        zip_fread(file, content.data() + done, content.size() - done);
-    if (n < 0) return broken(zip_file_strerror(file));
-    if (n == 0) return broken("it is shorter than the directory says");
-    done += n;
+  if (file == nullptr) return BadEntry(name, zip_strerror(zip_.get()));
+  return std::make_unique<EntryStream>(std::string(name), file, sizes_[index]);
+}
+
+absl::StatusOr<std::string> ZipArchive::Read(absl::string_view name) {
+  constexpr int64_t kMaxBytes = 2 << 20;
+  QS_ASSIGN_OR_RETURN(const auto stream, Open(name));
+  if (stream->remaining() > kMaxBytes) {
+    return BadEntry(name, absl::StrCat("it has ", stream->remaining(),
+                                       " bytes, expected at most ", kMaxBytes));
   }
-  // The checksum is compared when the end is reached, so read up to it.
-  char beyond;
-  const zip_int64_t n = zip_fread(file, &beyond, 1);
-  if (n < 0) return broken(zip_file_strerror(file));
-  if (n > 0) return broken("it is longer than the directory says");
+  std::string content(stream->remaining(), '\0');
+  QS_RETURN_IF_ERROR(stream->Read(absl::MakeSpan(content)));
+  QS_RETURN_IF_ERROR(stream->Finish());
   return content;
 }
 

@@ -1,4 +1,4 @@
-// A ZIP archive in memory, read with bounds: the container of .npz and .pt.
+// A ZIP archive on disk, read with bounds: the container of .npz and .pt.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "quant/data/byte_stream.h"
 
 struct zip;
 
@@ -16,19 +17,22 @@ namespace quantserve {
 // Errors are INVALID_ARGUMENT. Not thread-safe.
 class ZipArchive {
  public:
-  // Reads the directory of `bytes`, which must outlive the archive. Refused:
-  // what is no ZIP, is truncated, has no or too many entries, an entry without
-  // a sane name, two entries of one name, an encrypted one, one that claims to
-  // unpack to more than its packed bytes can hold, or contents of more than
+  // Reads the directory of the file `path`. Refused: what is no ZIP, is
+  // truncated, has no or too many entries, an entry without a sane name, two
+  // entries of one name, an encrypted one, one that claims to unpack to more
+  // than its packed bytes can hold, or a file or contents of more than
   // `max_bytes` altogether.
-  static absl::StatusOr<ZipArchive> Open(const std::string& bytes,
-                                         int64_t max_bytes);
+  static absl::StatusOr<ZipArchive> OpenFile(const std::string& path,
+                                             int64_t max_bytes);
 
   // The entries' names, in the archive's order.
   const std::vector<std::string>& names() const { return names_; }
   bool Has(absl::string_view name) const;
 
-  // The unpacked bytes of an entry, their checksum verified.
+  // The unpacked bytes of an entry, front to back, which must end before the
+  // archive does. Finish() verifies their checksum.
+  absl::StatusOr<std::unique_ptr<ByteStream>> Open(absl::string_view name);
+  // All of them, their checksum verified; at most 2 MiB.
   absl::StatusOr<std::string> Read(absl::string_view name);
 
  private:

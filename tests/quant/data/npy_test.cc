@@ -13,27 +13,62 @@ namespace {
 
 using ::testing::HasSubstr;
 
+// Two samples with the labels of a .npy file.
+absl::StatusOr<RawShard> WithLabels(const std::string& labels) {
+  return ReadNpzBytes(
+      ZipFile({{"x.npy", NpyFile(NpyHeader("<f4", "(2,)"), Raw<float>({1, 2}))},
+               {"y.npy", labels}}),
+      1 << 20);
+}
+
 TEST(NpyTest, ReadsTheThreeSampleTypes) {
-  const auto u1 = ReadNpyShard(
+  const auto u1 = ReadNpyBytes(
       NpyFile(NpyHeader("|u1", "(2, 3)"), Raw<uint8_t>({0, 1, 2, 3, 4, 255})));
   ASSERT_TRUE(u1.ok()) << u1.status();
-  EXPECT_EQ(u1->samples.dtype(), DType::kU8);
-  EXPECT_EQ(u1->samples.shape(), (Shape{2, 3}));
-  EXPECT_EQ(u1->samples.data<uint8_t>()[5], 255);
+  EXPECT_EQ(u1->inputs[0].samples.dtype(), DType::kU8);
+  EXPECT_EQ(u1->inputs[0].samples.shape(), (Shape{2, 3}));
+  EXPECT_EQ(u1->inputs[0].samples.data<uint8_t>()[5], 255);
   EXPECT_TRUE(u1->labels.empty());
 
   const auto f4 =
-      ReadNpyShard(NpyFile(NpyHeader("<f4", "(2,)"), Raw<float>({1.5F, -2})));
+      ReadNpyBytes(NpyFile(NpyHeader("<f4", "(2,)"), Raw<float>({1.5F, -2})));
   ASSERT_TRUE(f4.ok()) << f4.status();
-  EXPECT_EQ(f4->samples.data<float>()[1], -2);
+  EXPECT_EQ(f4->inputs[0].samples.data<float>()[1], -2);
 
-  const auto f8 = ReadNpyShard(
+  const auto f8 = ReadNpyBytes(
       NpyFile(NpyHeader("<f8", "(2,)"), Raw<double>({1.5, 1e300})));
   ASSERT_TRUE(f8.ok()) << f8.status();
-  EXPECT_EQ(f8->samples.dtype(), DType::kF32);
-  EXPECT_EQ(f8->samples.data<float>()[0], 1.5F);
+  EXPECT_EQ(f8->inputs[0].samples.dtype(), DType::kF32);
+  EXPECT_EQ(f8->inputs[0].samples.data<float>()[0], 1.5F);
   // Too large for a float: left for Shard::Make to refuse.
-  EXPECT_TRUE(std::isinf(f8->samples.data<float>()[1]));
+  EXPECT_TRUE(std::isinf(f8->inputs[0].samples.data<float>()[1]));
+}
+
+// Token ids, say. What is too large is left for Shard::Make to refuse.
+TEST(NpyTest, ReadsEveryKindOfIntegerSample) {
+  constexpr int64_t kLargest = std::numeric_limits<int64_t>::max();
+  const struct {
+    const char* descr;
+    std::string data;
+    int64_t want;
+  } kCases[] = {
+      {"|i1", Raw<int8_t>({3, -100}), -100},
+      {"<u2", Raw<uint16_t>({3, 60000}), 60000},
+      {"<i2", Raw<int16_t>({3, -30000}), -30000},
+      {"<u4", Raw<uint32_t>({3, 1u << 31}), int64_t{1} << 31},
+      {"<i4", Raw<int32_t>({3, -5}), -5},
+      {"<u8", Raw<uint64_t>({3, ~uint64_t{0}}), kLargest},
+      {"<i8", Raw<int64_t>({3, -kLargest}), -kLargest},
+  };
+  for (const auto& c : kCases) {
+    const auto shard =
+        ReadNpyBytes(NpyFile(NpyHeader(c.descr, "(1, 2)"), c.data));
+    ASSERT_TRUE(shard.ok()) << shard.status();
+    const Tensor& samples = shard->inputs[0].samples;
+    EXPECT_EQ(samples.dtype(), DType::kI64) << c.descr;
+    EXPECT_EQ(samples.data<int64_t>()[0], 3) << c.descr;
+    EXPECT_EQ(samples.data<int64_t>()[1], c.want) << c.descr;
+  }
 }
 
 TEST(NpyTest, ReadsVersionTwoHeaders) {
@@ -41,7 +76,7 @@ TEST(NpyTest, ReadsVersionTwoHeaders) {
   const std::string bytes = std::string("\x93NUMPY\x02\x00", 8) +
                             std::string(1, static_cast<char>(header.size())) +
                             std::string(3, '\0') + header + "x";
-  EXPECT_TRUE(ReadNpyShard(bytes).ok());
+  EXPECT_TRUE(ReadNpyBytes(bytes).ok());
 }
 
 TEST(NpyTest, ReadsEveryKindOfIntegerLabel) {
@@ -59,30 +94,29 @@ TEST(NpyTest, ReadsEveryKindOfIntegerLabel) {
       {"<i8", Raw<int64_t>({3, int64_t{1} << 40})},
   };
   for (const auto& c : kCases) {
-    const std::string file = NpyFile(NpyHeader(c.descr, "(2, 1)"), c.data);
-    const auto array = ParseNpy(file);
-    ASSERT_TRUE(array.ok()) << array.status();
-    const auto labels = NpyLabels(*array);
-    ASSERT_TRUE(labels.ok()) << labels.status();
-    EXPECT_EQ((*labels)[0], 3) << c.descr;
-    EXPECT_GT((*labels)[1], 3) << c.descr;
+    const auto shard =
+        WithLabels(NpyFile(NpyHeader(c.descr, "(2, 1)"), c.data));
+    ASSERT_TRUE(shard.ok()) << shard.status();
+    EXPECT_EQ(shard->labels[0], 3) << c.descr;
+    EXPECT_GT(shard->labels[1], 3) << c.descr;
   }
 }
 
 TEST(NpyTest, LabelsMustBeOneIntegerEach) {
   const auto refuse = [](const char* descr, const char* shape,
                          const std::string& data) {
-    const std::string file = NpyFile(NpyHeader(descr, shape), data);
-    const auto array = ParseNpy(file);
-    EXPECT_TRUE(array.ok()) << array.status();
-    return std::string(NpyLabels(*array).status().message());
+    return std::string(
+        WithLabels(NpyFile(NpyHeader(descr, shape), data)).status().message());
   };
   EXPECT_EQ(refuse("<f4", "(1,)", Raw<float>({1})),
-            "has labels of type f4, expected integers");
-  EXPECT_EQ(refuse("|u1", "(1, 2)", "xx"),
-            "has labels of shape [1,2], expected one number for each sample");
+            "entry \"y\" has labels of type f4, expected integers");
+  EXPECT_EQ(
+      refuse("|u1", "(1, 2)", "xx"),
+      "entry \"y\" has labels of shape [1,2], expected one number for each "
+      "sample");
   EXPECT_EQ(refuse("|u1", "()", "x"),
-            "has labels of shape [], expected one number for each sample");
+            "entry \"y\" has labels of shape [], expected one number for each "
+            "sample");
 }
 
 TEST(NpyTest, RefusesWhatItCannotRead) {
@@ -149,8 +183,8 @@ TEST(NpyTest, RefusesWhatItCannotRead) {
        "8 bytes of data, shape [1] of <f4 has 4"},
       {"half floats", NpyFile(NpyHeader("<f2", "(4,)"), two),
        "has the element type <f2"},
-      {"integers as samples", NpyFile(NpyHeader("<i4", "(2,)"), two),
-       "has samples of type i4, expected u1, f4 or f8"},
+      {"truth values as samples", NpyFile(NpyHeader("|b1", "(8,)"), two),
+       "has samples of type b1, expected uint8, float32, float64 or integers"},
       {"a scalar", NpyFile(NpyHeader("<f4", "()"), Raw<float>({1})),
        "has samples of shape []"},
       {"no samples", NpyFile(NpyHeader("<f4", "(0, 3)"), ""),
@@ -159,7 +193,7 @@ TEST(NpyTest, RefusesWhatItCannotRead) {
        "has samples of shape [3,0]"},
   };
   for (const auto& c : kBad) {
-    const auto shard = ReadNpyShard(c.bytes);
+    const auto shard = ReadNpyBytes(c.bytes);
     EXPECT_EQ(shard.status().code(), absl::StatusCode::kInvalidArgument)
         << c.name;
     EXPECT_THAT(std::string(shard.status().message()), HasSubstr(c.message))
@@ -172,9 +206,9 @@ TEST(NpyTest, RefusesWhatItCannotRead) {
 TEST(NpyTest, SurvivesTruncationAndMutation) {
   const std::string whole =
       NpyFile(NpyHeader("<f4", "(2, 2)"), Raw<float>({1, 2, 3, 4}));
-  ASSERT_TRUE(ReadNpyShard(whole).ok());
+  ASSERT_TRUE(ReadNpyBytes(whole).ok());
   for (size_t n = 0; n < whole.size(); ++n) {
-    EXPECT_FALSE(ReadNpyShard(whole.substr(0, n)).ok()) << n;
+    EXPECT_FALSE(ReadNpyBytes(whole.substr(0, n)).ok()) << n;
   }
   std::mt19937 random(11);
   for (int i = 0; i < 20000; ++i) {
@@ -182,7 +216,7 @@ TEST(NpyTest, SurvivesTruncationAndMutation) {
     for (unsigned k = random() % 3 + 1; k > 0; --k) {
       bytes[random() % 80] = static_cast<char>(random());
     }
-    (void)ReadNpyShard(bytes);
+    (void)ReadNpyBytes(bytes);
   }
 }
 

@@ -2,7 +2,6 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "quant/data/readers.h"
 #include "quant/data/zip_archive.h"
 #include "tests/quant/data/writers.h"
 
@@ -21,7 +20,7 @@ std::string Labels() {
 }
 
 std::string Message(const std::string& bytes, int64_t limit = kNoLimit) {
-  const auto shard = ReadNpzShard(bytes, limit);
+  const auto shard = ReadNpzBytes(bytes, limit);
   EXPECT_EQ(shard.status().code(), absl::StatusCode::kInvalidArgument);
   return std::string(shard.status().message());
 }
@@ -49,20 +48,54 @@ TEST(NpzTest, FindsSamplesAndLabelsUnderTheirUsualNames) {
   for (const auto& c : kCases) {
     for (const bool deflate : {false, true}) {
       const auto shard =
-          ReadNpzShard(ZipFile({{std::string(c.labels) + ".npy", Labels()},
+          ReadNpzBytes(ZipFile({{std::string(c.labels) + ".npy", Labels()},
                                 {std::string(c.samples) + ".npy", Samples()},
                                 {"other.npy", "not even an array"}},
                                deflate),
                        kNoLimit);
       ASSERT_TRUE(shard.ok()) << shard.status();
-      EXPECT_EQ(shard->samples.shape(), (Shape{2, 3})) << c.samples;
+      EXPECT_EQ(shard->inputs[0].samples.shape(), (Shape{2, 3})) << c.samples;
       EXPECT_EQ(shard->labels, (std::vector<int64_t>{7, 8})) << c.labels;
     }
   }
 }
 
+std::string Ids() {
+  return NpyFile(NpyHeader("<i4", "(2, 2)"), Raw<int32_t>({1, 2, 3, 4}));
+}
+
+TEST(NpzTest, ReadsSeveralInputs) {
+  for (const bool deflate : {false, true}) {
+    const auto shard = ReadNpzBytes(ZipFile({{"input_1.npy", Ids()},
+                                             {"input_0.npy", Samples()},
+                                             {"input_ids.npy", "not read"},
+                                             {"labels.npy", Labels()}},
+                                            deflate),
+                                    kNoLimit);
+    ASSERT_TRUE(shard.ok()) << shard.status();
+    ASSERT_EQ(shard->inputs.size(), 2u);
+    EXPECT_EQ(shard->inputs[0].samples.dtype(), DType::kF32);
+    EXPECT_EQ(shard->inputs[1].name, "input_1");
+    EXPECT_EQ(shard->inputs[1].samples.dtype(), DType::kI64);
+    EXPECT_EQ(shard->inputs[1].samples.shape(), (Shape{2, 2}));
+    EXPECT_EQ(shard->inputs[1].samples.data<int64_t>()[3], 4);
+    EXPECT_EQ(shard->labels, (std::vector<int64_t>{7, 8}));
+  }
+}
+
+TEST(NpzTest, SeveralInputsMustBeCompleteAndOfOneLength) {
+  EXPECT_EQ(Message(ZipFile({{"input_0.npy", Ids()}, {"input_2.npy", Ids()}})),
+            "has input_2 but no input_1, expected every input from input_0 on");
+  EXPECT_EQ(Message(ZipFile({{"input_1.npy", Ids()}, {"x.npy", Ids()}})),
+            "has input_1 but no input_0, expected every input from input_0 on");
+  const std::string three =
+      NpyFile(NpyHeader("|u1", "(3,)"), Raw<uint8_t>({1, 2, 3}));
+  EXPECT_EQ(Message(ZipFile({{"input_0.npy", Ids()}, {"input_1.npy", three}})),
+            "entry \"input_1\" has 3 samples, expected 2 as input_0 has");
+}
+
 TEST(NpzTest, LabelsMayBeMissing) {
-  const auto shard = ReadNpzShard(ZipFile({{"x.npy", Samples()}}), kNoLimit);
+  const auto shard = ReadNpzBytes(ZipFile({{"x.npy", Samples()}}), kNoLimit);
   ASSERT_TRUE(shard.ok()) << shard.status();
   EXPECT_TRUE(shard->labels.empty());
 }
@@ -71,7 +104,7 @@ TEST(NpzTest, LabelsMayBeMissing) {
 TEST(NpzTest, SamplesAndLabelsComeFromTheSamePart) {
   const std::string train_labels =
       NpyFile(NpyHeader("<i8", "(2,)"), Raw<int64_t>({0, 0}));
-  const auto shard = ReadNpzShard(ZipFile({{"y_train.npy", train_labels},
+  const auto shard = ReadNpzBytes(ZipFile({{"y_train.npy", train_labels},
                                            {"x_test.npy", Samples()},
                                            {"x_train.npy", Samples()},
                                            {"y_test.npy", Labels()}}),
@@ -108,7 +141,7 @@ TEST(NpzTest, RefusesMoreThanTheLimitOnceUnpacked) {
       ZipFile({{"x.npy", NpyFile(NpyHeader("|u1", "(4194304,)"), zeros)}},
               /*deflate=*/true);
   ASSERT_LT(bytes.size(), 1u << 16);
-  EXPECT_TRUE(ReadNpzShard(bytes, 5 << 20).ok());
+  EXPECT_TRUE(ReadNpzBytes(bytes, 5 << 20).ok());
   EXPECT_THAT(Message(bytes, 1 << 20),
               HasSubstr("unpacks to more than the allowed 1048576 bytes"));
 }
@@ -121,7 +154,7 @@ TEST(NpzTest, RefusesSizesThatAreLies) {
   for (uint32_t claim : {0xfffffff0u, 3000000u, 1234568u, 1234566u, 0u}) {
     const std::string patched = Patched(bytes, 1234567, claim);
     ASSERT_NE(patched, bytes);
-    EXPECT_FALSE(ReadNpzShard(patched, kNoLimit).ok()) << claim;
+    EXPECT_FALSE(ReadNpzBytes(patched, kNoLimit).ok()) << claim;
   }
   EXPECT_THAT(Message(Patched(bytes, 1234567, 0xfffffff0u)),
               HasSubstr("claims to unpack"));
@@ -133,7 +166,7 @@ TEST(ZipArchiveTest, VerifiesChecksums) {
   const size_t at = bytes.find(content);
   ASSERT_NE(at, std::string::npos);
   bytes[at] ^= 1;
-  auto archive = ZipArchive::Open(bytes, kNoLimit);
+  auto archive = ZipArchive::OpenFile(WriteTemp("z", bytes), kNoLimit);
   ASSERT_TRUE(archive.ok()) << archive.status();
   EXPECT_THAT(std::string(archive->Read("a").status().message()),
               HasSubstr("CRC"));
@@ -142,7 +175,9 @@ TEST(ZipArchiveTest, VerifiesChecksums) {
 TEST(ZipArchiveTest, RefusesOddNames) {
   for (const std::string& name :
        {std::string("line\nbreak"), std::string(600, 'n')}) {
-    EXPECT_FALSE(ZipArchive::Open(ZipFile({{name, "x"}}), kNoLimit).ok());
+    EXPECT_FALSE(
+        ZipArchive::OpenFile(WriteTemp("z", ZipFile({{name, "x"}})), kNoLimit)
+            .ok());
   }
 }
 
@@ -150,13 +185,15 @@ TEST(ZipArchiveTest, RefusesTooManyEntries) {
   ZipEntries entries;
   for (int i = 0; i < 5000; ++i) entries.emplace_back(std::to_string(i), "");
   const std::string bytes = ZipFile(entries);
-  EXPECT_THAT(std::string(ZipArchive::Open(bytes, kNoLimit).status().message()),
+  EXPECT_THAT(std::string(ZipArchive::OpenFile(WriteTemp("z", bytes), kNoLimit)
+                              .status()
+                              .message()),
               HasSubstr("5000 entries, expected 1 to 4096"));
 }
 
 TEST(ZipArchiveTest, AMissingEntryIsAnError) {
   const std::string bytes = ZipFile({{"a", "x"}});
-  auto archive = ZipArchive::Open(bytes, kNoLimit);
+  auto archive = ZipArchive::OpenFile(WriteTemp("z", bytes), kNoLimit);
   ASSERT_TRUE(archive.ok());
   EXPECT_TRUE(archive->Has("a"));
   EXPECT_FALSE(archive->Has("b"));
@@ -167,7 +204,7 @@ TEST(NpzTest, SurvivesTruncationAndMutation) {
   const std::string whole =
       ZipFile({{"x.npy", Samples()}, {"y.npy", Labels()}}, /*deflate=*/true);
   for (size_t n = 0; n < whole.size(); ++n) {
-    EXPECT_FALSE(ReadNpzShard(whole.substr(0, n), kNoLimit).ok()) << n;
+    EXPECT_FALSE(ReadNpzBytes(whole.substr(0, n), kNoLimit).ok()) << n;
   }
   std::mt19937 random(12);
   for (int i = 0; i < 5000; ++i) {
@@ -175,7 +212,7 @@ TEST(NpzTest, SurvivesTruncationAndMutation) {
     for (unsigned k = random() % 4 + 1; k > 0; --k) {
       bytes[random() % bytes.size()] = static_cast<char>(random());
     }
-    (void)ReadNpzShard(bytes, 1 << 20);
+    (void)ReadNpzBytes(bytes, 1 << 20);
   }
 }
 

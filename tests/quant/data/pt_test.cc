@@ -3,7 +3,6 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "quant/data/pickle.h"
-#include "quant/data/readers.h"
 #include "tests/quant/data/writers.h"
 
 namespace quantserve {
@@ -23,7 +22,7 @@ std::string LongRecord() { return Raw<int64_t>({7, 8}); }
 absl::StatusOr<RawShard> Read(const std::string& body,
                               const std::vector<std::string>& records,
                               int64_t limit = kNoLimit) {
-  return ReadPtShard(PtFile(PickleFile(body), records), limit);
+  return ReadPtBytes(PtFile(PickleFile(body), records), limit);
 }
 
 std::string Message(const absl::StatusOr<RawShard>& shard) {
@@ -34,14 +33,14 @@ std::string Message(const absl::StatusOr<RawShard>& shard) {
 std::vector<float> Values(const absl::StatusOr<RawShard>& shard) {
   EXPECT_TRUE(shard.ok()) << shard.status();
   if (!shard.ok()) return {};
-  const auto span = std::as_const(shard->samples).span<float>();
+  const auto span = std::as_const(shard->inputs[0].samples).span<float>();
   return {span.begin(), span.end()};
 }
 
 TEST(PtTest, ReadsATensor) {
   const auto shard = Read(PickleTensor(Floats()), {FloatRecord()});
   EXPECT_EQ(Values(shard), (std::vector<float>{1, 2, 3, 4, 5, 6}));
-  EXPECT_EQ(shard->samples.shape(), (Shape{2, 3}));
+  EXPECT_EQ(shard->inputs[0].samples.shape(), (Shape{2, 3}));
   EXPECT_TRUE(shard->labels.empty());
 }
 
@@ -69,8 +68,8 @@ TEST(PtTest, ReadsEverySampleAndLabelType) {
   const auto bytes = Read(PickleTensor({"ByteStorage", "0", 2, 0, {2}, {1}}),
                           {std::string("\x01\xff")});
   ASSERT_TRUE(bytes.ok()) << bytes.status();
-  EXPECT_EQ(bytes->samples.dtype(), DType::kU8);
-  EXPECT_EQ(bytes->samples.data<uint8_t>()[1], 255);
+  EXPECT_EQ(bytes->inputs[0].samples.dtype(), DType::kU8);
+  EXPECT_EQ(bytes->inputs[0].samples.data<uint8_t>()[1], 255);
   EXPECT_EQ(Values(Read(PickleTensor({"DoubleStorage", "0", 2, 0, {2}, {1}}),
                         {Raw<double>({1.5, -2})})),
             (std::vector<float>{1.5, -2}));
@@ -91,6 +90,21 @@ TEST(PtTest, ReadsEverySampleAndLabelType) {
     ASSERT_TRUE(shard.ok()) << shard.status();
     EXPECT_EQ(shard->labels, (std::vector<int64_t>{7, 8})) << c.storage;
   }
+}
+
+TEST(PtTest, ReadsSeveralInputs) {
+  const auto shard =
+      Read("}(" + PickleText("input_1") + PickleTensor(Longs()) +
+               PickleText("y") + PickleTensor(Longs()) + PickleText("input_0") +
+               PickleTensor(Floats()) + PickleText("x") + PickleInt(1) + "u",
+           {FloatRecord(), LongRecord()});
+  EXPECT_EQ(Values(shard), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+  ASSERT_EQ(shard->inputs.size(), 2u);
+  EXPECT_EQ(shard->inputs[0].name, "input_0");
+  EXPECT_EQ(shard->inputs[1].name, "input_1");
+  EXPECT_EQ(shard->inputs[1].samples.dtype(), DType::kI64);
+  EXPECT_EQ(shard->inputs[1].samples.data<int64_t>()[1], 8);
+  EXPECT_EQ(shard->labels, (std::vector<int64_t>{7, 8}));
 }
 
 TEST(PtTest, FollowsOffsetsAndStrides) {
@@ -185,9 +199,11 @@ TEST(PtTest, SaysWhatItFoundAndWhatItExpected) {
        "it has no storage"},
       {PickleTensor({"HalfStorage", "0", 6, 0, {2}, {1}}),
        "holds a tensor in a torch HalfStorage"},
-      {PickleTensor({"LongStorage", "1", 2, 0, {2}, {1}}),
-       "has samples in a torch LongStorage, expected uint8, float32 or "
-       "float64"},
+      {"}(" + PickleText("input_0") + x + PickleText("input_2") + x + "u",
+       "has input_2 but no input_1, expected every input from input_0 on"},
+      {"}(" + PickleText("input_0") + x + PickleText("input_1") +
+           PickleTensor({"FloatStorage", "0", 6, 0, {3, 2}, {2, 1}}) + "u",
+       "tensor input_1 has 3 samples, expected 2 as input_0 has"},
       {"(" + x + x + "t", "has labels of shape [2,3]"},
       {"(" + x + PickleTensor({"FloatStorage", "0", 6, 0, {2}, {1}}) + "t",
        "has labels in a torch FloatStorage, expected integers"},
@@ -202,19 +218,19 @@ TEST(PtTest, SaysWhatItFoundAndWhatItExpected) {
 }
 
 TEST(PtTest, RefusesForeignFiles) {
-  EXPECT_THAT(Message(ReadPtShard("garbage", kNoLimit)),
+  EXPECT_THAT(Message(ReadPtBytes("garbage", kNoLimit)),
               HasSubstr("is not what torch.save writes"));
-  EXPECT_THAT(Message(ReadPtShard("\x80\x02\x8a\x0alF\xfc\x9c", kNoLimit)),
+  EXPECT_THAT(Message(ReadPtBytes("\x80\x02\x8a\x0alF\xfc\x9c", kNoLimit)),
               HasSubstr("is in the old format of torch.save"));
-  EXPECT_THAT(Message(ReadPtShard("PK\x03\x04", kNoLimit)),
+  EXPECT_THAT(Message(ReadPtBytes("PK\x03\x04", kNoLimit)),
               HasSubstr("is not a whole ZIP archive"));
-  EXPECT_THAT(Message(ReadPtShard(ZipFile({{"readme", "x"}}), kNoLimit)),
+  EXPECT_THAT(Message(ReadPtBytes(ZipFile({{"readme", "x"}}), kNoLimit)),
               HasSubstr("is a ZIP archive without a data.pkl"));
   EXPECT_THAT(
-      Message(ReadPtShard(
+      Message(ReadPtBytes(
           ZipFile({{"m/data.pkl", "x"}, {"m/constants.pkl", "x"}}), kNoLimit)),
       HasSubstr("is a TorchScript model, expected a tensor"));
-  EXPECT_THAT(Message(ReadPtShard(ZipFile({{"m/data.pkl", PickleFile("N")},
+  EXPECT_THAT(Message(ReadPtBytes(ZipFile({{"m/data.pkl", PickleFile("N")},
                                            {"m/byteorder", "big"}}),
                                   kNoLimit)),
               HasSubstr("was written by a big-endian machine"));
@@ -317,7 +333,7 @@ TEST(PtTest, SurvivesTruncationAndMutation) {
   const std::vector<std::string> records = {FloatRecord(), LongRecord()};
   const std::string whole = PtFile(pickle, records);
   for (size_t n = 0; n < whole.size(); ++n) {
-    EXPECT_FALSE(ReadPtShard(whole.substr(0, n), kNoLimit).ok()) << n;
+    EXPECT_FALSE(ReadPtBytes(whole.substr(0, n), kNoLimit).ok()) << n;
   }
   for (size_t n = 0; n < pickle.size(); ++n) {
     EXPECT_FALSE(Pickle::Parse(pickle.substr(0, n)).ok()) << n;
@@ -331,7 +347,7 @@ TEST(PtTest, SurvivesTruncationAndMutation) {
     const auto parsed = Pickle::Parse(bytes);
     // The archive around it is whole, so that what is parsed is also read.
     if (parsed.ok() && i % 8 == 0) {
-      (void)ReadPtShard(PtFile(bytes, records), 1 << 20);
+      (void)ReadPtBytes(PtFile(bytes, records), 1 << 20);
     }
   }
 }

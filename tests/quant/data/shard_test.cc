@@ -28,6 +28,8 @@ TEST(ShardTest, KnowsItsSamples) {
       Shard::Make("s", Floats({2, 3}, {1, 2, 3, 4, 5, 6}), {4, 0});
   ASSERT_TRUE(shard.ok()) << shard.status();
   EXPECT_EQ(shard->name(), "s");
+  EXPECT_EQ(shard->num_inputs(), 1u);
+  EXPECT_EQ(shard->input_name(0), "input_0");
   EXPECT_EQ(shard->size(), 2);
   EXPECT_EQ(shard->dtype(), DType::kF32);
   EXPECT_EQ(shard->sample_shape(), (Shape{3}));
@@ -61,6 +63,53 @@ TEST(ShardTest, PreprocessesBytes) {
   EXPECT_EQ(out, (std::array<float, 2>{9, 18}));
 }
 
+Tensor Integers(Shape shape, std::vector<int64_t> values) {
+  Tensor tensor(DType::kI64, std::move(shape));
+  std::copy(values.begin(), values.end(), tensor.data<int64_t>());
+  return tensor;
+}
+
+TEST(ShardTest, CopiesIntegersWithoutPreprocessing) {
+  const auto shard =
+      Shard::Make("s", Integers({2, 2}, {7, -16777216, 16777216, 1}), {});
+  ASSERT_TRUE(shard.ok()) << shard.status();
+  Preprocessing preprocessing;
+  preprocessing.mean = {100};
+  std::array<float, 4> out;
+  shard->Copy(0, 2, preprocessing, absl::MakeSpan(out));
+  EXPECT_EQ(out, (std::array<float, 4>{7, -16777216, 16777216, 1}));
+}
+
+TEST(ShardTest, HoldsSeveralInputs) {
+  std::vector<ShardInput> inputs(2);
+  inputs[0] = {"ids", Integers({2, 2}, {1, 2, 3, 4})};
+  inputs[1] = {"image", Floats({2, 1, 3}, {1, 2, 3, 4, 5, 6})};
+  const auto shard = Shard::Make("s", std::move(inputs), {1, 0});
+  ASSERT_TRUE(shard.ok()) << shard.status();
+  EXPECT_EQ(shard->num_inputs(), 2u);
+  EXPECT_EQ(shard->size(), 2);
+  EXPECT_EQ(shard->population(), 2);
+  EXPECT_EQ(shard->input_name(1), "image");
+  EXPECT_EQ(shard->dtype(0), DType::kI64);
+  EXPECT_EQ(shard->dtype(1), DType::kF32);
+  EXPECT_EQ(shard->sample_shape(), (Shape{2}));
+  EXPECT_EQ(shard->sample_shape(1), (Shape{1, 3}));
+  EXPECT_EQ(shard->sample_elements(1), 3);
+  std::array<float, 3> out;
+  shard->Copy(1, 1, 1, {}, absl::MakeSpan(out));
+  EXPECT_EQ(out, (std::array<float, 3>{4, 5, 6}));
+}
+
+TEST(ShardTest, InputsMustHaveTheSameNumberOfSamples) {
+  std::vector<ShardInput> inputs(2);
+  inputs[0] = {"a", Floats({2}, {1, 2})};
+  inputs[1] = {"b", Floats({3}, {1, 2, 3})};
+  EXPECT_EQ(Shard::Make("s", std::move(inputs), {}).status().message(),
+            "has 3 samples of b, expected 2 as of the first input");
+  EXPECT_EQ(Shard::Make("s", std::vector<ShardInput>(), {}).status().message(),
+            "has no inputs, expected at least one");
+}
+
 TEST(ShardTest, RefusesBadSamplesAndLabels) {
   const float nan = std::nanf("");
   const float inf = std::numeric_limits<float>::infinity();
@@ -72,12 +121,18 @@ TEST(ShardTest, RefusesBadSamplesAndLabels) {
             "sample 1 holds the value nan, expected finite numbers");
   EXPECT_EQ(message(Shard::Make("s", Floats({2, 2}, {1, -inf, 3, 4}), {})),
             "sample 0 holds the value -inf, expected finite numbers");
+  for (const int64_t value : {int64_t{16777217}, int64_t{-16777217},
+                              std::numeric_limits<int64_t>::min()}) {
+    EXPECT_EQ(message(Shard::Make("s", Integers({2, 1}, {1, value}), {})),
+              "sample 1 holds the value " + std::to_string(value) +
+                  ", expected integers from -16777216 to 16777216");
+  }
   EXPECT_EQ(message(Shard::Make("s", Floats({2}, {1, 2}), {1})),
             "has 1 labels for 2 samples");
   EXPECT_EQ(message(Shard::Make("s", Floats({2}, {1, 2}), {1, -1})),
             "sample 1 has the label -1, expected 0 or more");
-  EXPECT_THAT(message(Shard::Make("s", Tensor(DType::kI64, {2}), {})),
-              HasSubstr("type int64, expected uint8 or float32"));
+  EXPECT_THAT(message(Shard::Make("s", Tensor(DType::kS32, {2}), {})),
+              HasSubstr("type int32, expected uint8, float32 or int64"));
   EXPECT_THAT(message(Shard::Make("s", Tensor(DType::kF32, {0, 3}), {})),
               HasSubstr("has samples of shape [0,3]"));
   EXPECT_THAT(message(Shard::Make("s", Tensor(DType::kF32, {}), {})),

@@ -10,6 +10,7 @@
 #include <stdexcept>
 
 #include "gtest/gtest.h"
+#include "quant/data/file.h"
 
 namespace quantserve {
 namespace {
@@ -111,6 +112,32 @@ std::string PtFile(const std::string& pickle,
   }
   entries.emplace_back("archive/version", "3\n");
   return ZipFile(entries);
+}
+
+absl::StatusOr<RawShard> ReadCifar10Bytes(const std::string& bytes) {
+  const auto file = FileStream::Open(WriteTemp("bytes", bytes));
+  if (!file.ok()) return file.status();
+  return ReadCifar10(file->get(), {});
+}
+
+absl::StatusOr<RawShard> ReadNpyBytes(const std::string& bytes) {
+  auto file = FileStream::Open(WriteTemp("bytes", bytes));
+  if (!file.ok()) return file.status();
+  return ReadNpyShard(*std::move(file), {});
+}
+
+absl::StatusOr<RawShard> ReadNpzBytes(const std::string& bytes,
+                                      int64_t max_bytes) {
+  ReadShardOptions options;
+  options.max_bytes = max_bytes;
+  return ReadNpzShard(WriteTemp("bytes", bytes), options);
+}
+
+absl::StatusOr<RawShard> ReadPtBytes(const std::string& bytes,
+                                     int64_t max_bytes) {
+  ReadShardOptions options;
+  options.max_bytes = max_bytes;
+  return ReadPtShard(WriteTemp("bytes", bytes), options);
 }
 
 }  // namespace quantserve

@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
+#include "quant/data/readers.h"
 #include "quant/tensor/tensor.h"
 
 namespace quantserve {
@@ -53,5 +55,14 @@ std::string PickleFile(const std::string& body);
 // What torch.save writes: the pickle and its records "0", "1", …
 std::string PtFile(const std::string& pickle,
                    const std::vector<std::string>& records);
+
+// What the readers make of a file with these bytes. `max_bytes` is the
+// options'.
+absl::StatusOr<RawShard> ReadCifar10Bytes(const std::string& bytes);
+absl::StatusOr<RawShard> ReadNpyBytes(const std::string& bytes);
+absl::StatusOr<RawShard> ReadNpzBytes(const std::string& bytes,
+                                      int64_t max_bytes);
+absl::StatusOr<RawShard> ReadPtBytes(const std::string& bytes,
+                                     int64_t max_bytes);
 
 }  // namespace quantserve

@@ -103,6 +103,14 @@ absl::StatusOr<Shard> Shard::Make(std::string name, Tensor samples,
   return Make(std::move(name), std::move(inputs), std::move(labels));
 }
 
+std::vector<InputSpec> Shard::input_specs() const {
+  std::vector<InputSpec> specs;
+  for (size_t i = 0; i < num_inputs(); ++i) {
+    specs.push_back({sample_shape(i), dtype(i) == DType::kI64});
+  }
+  return specs;
+}
+
 void Shard::Copy(size_t input, int64_t first, int64_t count,
                  const Preprocessing& preprocessing,
                  absl::Span<float> out) const {

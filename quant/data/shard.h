@@ -12,6 +12,7 @@
 #include "quant/data/draw.h"
 #include "quant/data/preprocessing.h"
 #include "quant/data/read_options.h"
+#include "quant/tensor/input_spec.h"
 #include "quant/tensor/tensor.h"
 
 namespace quantserve {
@@ -58,6 +59,8 @@ class Shard {
   const Shape& sample_shape(size_t input = 0) const {
     return sample_shapes_[input];
   }
+  // All inputs, as a model that takes them is asked for them.
+  std::vector<InputSpec> input_specs() const;
   int64_t sample_elements(size_t input = 0) const {
     return samples(input).elements() / size();
   }

@@ -20,6 +20,7 @@ namespace quantserve {
 struct TensorSpec {
   std::string name;
   Shape shape;
+  bool integers = false;  // an input of whole numbers: token ids
   int64_t elements() const {
     int64_t n = 1;
     for (int64_t dim : shape) n *= dim;

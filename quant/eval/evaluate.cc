@@ -19,17 +19,20 @@ constexpr int64_t kMaxOutputs = int64_t{1} << 28;
 absl::Status Check(const Engine& engine, const Shard& shard,
                    const Preprocessing& preprocessing,
                    const EvaluateOptions& options) {
-  if (engine.inputs().size() != 1 || engine.outputs().empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model has ", engine.inputs().size(), " inputs and ",
-                     engine.outputs().size(),
-                     " outputs, expected one input and at least one output"));
+  if (engine.inputs().size() != shard.num_inputs() ||
+      engine.outputs().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "the model has ", engine.inputs().size(), " inputs and ",
+        engine.outputs().size(), " outputs, expected at least one output and ",
+        "as many inputs as shard \"", shard.name(), "\" has, ",
+        shard.num_inputs()));
   }
-  const Shape& wanted = engine.inputs()[0].shape;
-  if (shard.sample_shape() != wanted) {
+  for (size_t i = 0; i < shard.num_inputs(); ++i) {
+    const Shape& wanted = engine.inputs()[i].shape;
+    if (shard.sample_shape(i) == wanted) continue;
     return absl::InvalidArgumentError(
         absl::StrCat("shard \"", shard.name(), "\" has samples of shape ",
-                     ShapeString(shard.sample_shape()), ", the model wants ",
+                     ShapeString(shard.sample_shape(i)), ", the model wants ",
                      ShapeString(wanted)));
   }
   if (options.batch < 1 || options.batch > engine.max_batch()) {
@@ -43,8 +46,10 @@ absl::Status Check(const Engine& engine, const Shard& shard,
         "evaluation wants ", options.samples, " samples from ", options.first,
         " on, shard \"", shard.name(), "\" has ", shard.size()));
   }
-  if (shard.dtype() == DType::kU8) {
-    return preprocessing.Validate(wanted.empty() ? 1 : wanted[0]);
+  for (size_t i = 0; i < shard.num_inputs(); ++i) {
+    if (shard.dtype(i) != DType::kU8) continue;
+    const Shape& shape = shard.sample_shape(i);
+    QS_RETURN_IF_ERROR(preprocessing.Validate(shape.empty() ? 1 : shape[0]));
   }
   return absl::OkStatus();
 }
@@ -105,20 +110,24 @@ class Runner {
       spare_.emplace_back(batch * output.elements());
       outputs_.push_back(spare_.back().data());
     }
-    input_.resize(batch * engine.inputs()[0].elements());
+    for (const TensorSpec& input : engine.inputs()) {
+      inputs_.emplace_back(batch * input.elements());
+      input_pointers_.push_back(inputs_.back().data());
+    }
   }
-  absl::Span<float> input(int64_t elements) {
-    return absl::MakeSpan(input_).first(elements);
+  // Room for `elements` numbers of input `i`.
+  absl::Span<float> input(size_t i, int64_t elements) {
+    return absl::MakeSpan(inputs_[i]).first(elements);
   }
   // The first output goes to `first`; null: nowhere.
   absl::Status Run(ExecutionContext* context, int64_t batch, float* first) {
     outputs_[0] = first == nullptr ? spare_[0].data() : first;
-    const float* const input = input_.data();
-    return context->Run(batch, {input}, absl::MakeSpan(outputs_));
+    return context->Run(batch, input_pointers_, absl::MakeSpan(outputs_));
   }
 
  private:
-  std::vector<float> input_;
+  std::vector<std::vector<float>> inputs_;
+  std::vector<const float*> input_pointers_;
   std::vector<std::vector<float>> spare_;
   std::vector<float*> outputs_;
 };
@@ -151,8 +160,10 @@ absl::StatusOr<Evaluation> Evaluate(const Engine& engine, const Shard& shard,
   for (int64_t done = 0; done < result.samples;) {
     QS_RETURN_IF_ERROR(control.Report("evaluate", done, result.samples));
     const int64_t n = std::min(options.batch, result.samples - done);
-    shard.Copy(options.first + done, n, preprocessing,
-               runner.input(n * shard.sample_elements()));
+    for (size_t i = 0; i < shard.num_inputs(); ++i) {
+      shard.Copy(i, options.first + done, n, preprocessing,
+                 runner.input(i, n * shard.sample_elements(i)));
+    }
     float* const out = result.outputs.data() + done * result.outputs_per_sample;
     // A context's first run touches its memory for the first time; that is not
     // what a later request will see.

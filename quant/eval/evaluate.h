@@ -31,8 +31,8 @@ struct Evaluation {
 };
 
 // Runs the engine's first output over the shard with a context of its own.
-// A model with more than one input, a sample shape that is not the engine's, or
-// a label at or above the number of outputs gives INVALID_ARGUMENT. Reports
+// Inputs that are not the shard's, in number or shape, or a label at or above
+// the number of outputs give INVALID_ARGUMENT. Reports
 // progress in phase "evaluate". Thread-safe.
 absl::StatusOr<Evaluation> Evaluate(const Engine& engine, const Shard& shard,
                                     const Preprocessing& preprocessing,

@@ -29,13 +29,19 @@ absl::StatusOr<EngineChoice> ParseEngineChoice(absl::string_view name) {
 
 absl::Status ModelOptions::Validate() const {
   if (path.empty()) return absl::InvalidArgumentError("model path is empty");
-  QS_ASSIGN_OR_RETURN(const int64_t elements, NumElements(sample_shape));
-  if (sample_shape.empty() || elements == 0) {
+  if (inputs.empty()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("sample shape ", ShapeString(sample_shape),
-                     " is empty, want something like [3,32,32]"));
+        "the shape of a sample is missing, want something like 3,32,32");
   }
-  QS_RETURN_IF_ERROR(preprocessing.Validate(sample_shape[0]));
+  for (const InputSpec& input : inputs) {
+    QS_ASSIGN_OR_RETURN(const int64_t elements, NumElements(input.shape));
+    if (input.shape.empty() || elements == 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample shape ", ShapeString(input.shape),
+                       " is empty, want something like [3,32,32]"));
+    }
+  }
+  QS_RETURN_IF_ERROR(preprocessing.Validate(inputs[0].shape[0]));
   constexpr int64_t kMaxBatch = 1024;
   if (engine.ladder.empty() || engine.ladder[0] != 1 ||
       engine.ladder.back() > kMaxBatch ||

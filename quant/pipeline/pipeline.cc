@@ -48,12 +48,16 @@ class PhaseClock {
   absl::Time start_;
 };
 
-// Noise for the comparison of engines where there is no shard.
-std::vector<float> Noise(int64_t elements) {
+// Noise for the comparison of engines where there is no shard; zeros and ones
+// for token ids, which every vocabulary has.
+std::vector<float> Noise(int64_t elements, bool integers) {
   std::vector<float> noise(static_cast<size_t>(elements));
   std::mt19937 random(1);  // NOLINT: the same numbers on every start
   std::normal_distribution<float> normal;
-  for (float& x : noise) x = normal(random);
+  for (float& x : noise) {
+    x = normal(random);
+    if (integers) x = x > 0 ? 1 : 0;
+  }
   return noise;
 }
 
@@ -155,9 +159,12 @@ class Pipeline : public ModelPipeline {
     SelectionOptions selection;
     selection.min_sqnr_db = kInt8SqnrDb;
     selection.probe_samples = std::min(kProbeSamples, shard.size());
-    selection.probe.resize(selection.probe_samples * shard.sample_elements());
-    shard.Copy(0, selection.probe_samples, options_.preprocessing,
-               absl::MakeSpan(selection.probe));
+    for (size_t i = 0; i < shard.num_inputs(); ++i) {
+      std::vector<float>& probe = selection.probe.emplace_back(
+          selection.probe_samples * shard.sample_elements(i));
+      shard.Copy(i, 0, selection.probe_samples, options_.preprocessing,
+                 absl::MakeSpan(probe));
+    }
     EngineOptions one = options_.engine;
     one.ladder = {1};
     QS_ASSIGN_OR_RETURN(
@@ -211,7 +218,10 @@ class Pipeline : public ModelPipeline {
     SelectionOptions selection;
     selection.min_sqnr_db = min_sqnr_db;
     selection.probe_samples = kProbeSamples;
-    selection.probe = Noise(kProbeSamples * info_.inputs[0].elements());
+    for (const TensorSpec& input : info_.inputs) {
+      selection.probe.push_back(
+          Noise(kProbeSamples * input.elements(), input.integers));
+    }
     return selection;
   }
 
@@ -250,7 +260,7 @@ absl::StatusOr<std::unique_ptr<ModelPipeline>> OpenModel(
   QS_RETURN_IF_ERROR(options.Validate());
   QS_ASSIGN_OR_RETURN(std::unique_ptr<TorchModel> model,
                       TorchModel::Load(options.path, options.max_bytes));
-  absl::StatusOr<Plan> plan = model->Import(options.sample_shape);
+  absl::StatusOr<Plan> plan = model->Import(options.inputs);
   if (!plan.ok()) {
     return absl::Status(plan.status().code(),
                         absl::StrCat("model \"", options.path,

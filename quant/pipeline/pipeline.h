@@ -31,8 +31,8 @@ const char* EngineChoiceName(EngineChoice choice);
 absl::StatusOr<EngineChoice> ParseEngineChoice(absl::string_view name);
 
 struct ModelOptions {
-  std::string path;    // a TorchScript file
-  Shape sample_shape;  // of one sample, without the batch: [3,32,32]
+  std::string path;               // a TorchScript file
+  std::vector<InputSpec> inputs;  // of one sample: {{{3, 32, 32}}}
   Preprocessing preprocessing;
   EngineOptions engine;  // batch ladder and threads
   EngineChoice engine_choice = EngineChoice::kAuto;
@@ -109,7 +109,8 @@ class ModelPipeline {
 
 // Loads a traced, scripted or frozen TorchScript file. NOT_FOUND if there is
 // none, INVALID_ARGUMENT with the path and what was expected if it is empty,
-// truncated, foreign, or does not run on a batch of `sample_shape`.
+// truncated, foreign, or does not run on a batch of
+// `inputs`.
 absl::StatusOr<std::unique_ptr<ModelPipeline>> OpenModel(
     const ModelOptions& options);
 

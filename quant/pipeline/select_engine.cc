@@ -28,7 +28,7 @@ absl::Duration Median(std::vector<absl::Duration> times) {
 }
 
 absl::Status RunProbe(const SelectionOptions& options, Trial* trial) {
-  const int64_t in = trial->engine->inputs()[0].elements();
+  const std::vector<TensorSpec>& specs = trial->engine->inputs();
   const size_t count = trial->engine->outputs().size();
   trial->outputs.resize(count);
   for (size_t i = 0; i < count; ++i) {
@@ -41,9 +41,12 @@ absl::Status RunProbe(const SelectionOptions& options, Trial* trial) {
       outputs.push_back(trial->outputs[i].data() +
                         s * trial->engine->outputs()[i].elements());
     }
+    std::vector<const float*> inputs;
+    for (size_t i = 0; i < specs.size(); ++i) {
+      inputs.push_back(options.probe[i].data() + s * specs[i].elements());
+    }
     const absl::Time start = absl::Now();
-    QS_RETURN_IF_ERROR(trial->context->Run(1, {options.probe.data() + s * in},
-                                           absl::MakeSpan(outputs)));
+    QS_RETURN_IF_ERROR(trial->context->Run(1, inputs, absl::MakeSpan(outputs)));
     trial->times.push_back(absl::Now() - start);
   }
   return absl::OkStatus();

@@ -20,8 +20,8 @@ struct EngineCandidate {
 };
 
 struct SelectionOptions {
-  // Whole samples that every candidate runs, one at a time.
-  std::vector<float> probe;
+  // Whole samples of each input that every candidate runs, one at a time.
+  std::vector<std::vector<float>> probe;
   int64_t probe_samples = 0;
   // A candidate whose first output's SQNR against the first candidate's is
   // lower computes something else and is rejected.

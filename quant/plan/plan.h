@@ -50,6 +50,8 @@ struct Value {
   // The scalar output of a scalar model is [1].
   Shape shape;
   std::optional<QuantParams> quant;  // none: FP32
+  // A model input of whole numbers, held as FP32 all the same.
+  bool integers = false;
 
   // Elements of one sample.
   int64_t elements() const;
@@ -131,6 +133,7 @@ struct UnaryAttrs {
 
 struct IslandAttrs {
   std::shared_ptr<const Island> island;
+  int64_t macs = 0;  // multiply-accumulates of one sample inside it, if known
 };
 
 using Attrs =

@@ -66,6 +66,7 @@ class Rewriter {
     for (ValueId id : plan.inputs) {
       const ValueId copy =
           out_.AddValue(plan.value(id).name, plan.value(id).shape);
+      out_.values[copy].integers = plan.value(id).integers;
       out_.inputs.push_back(copy);
       f32_[id] = copy;
     }

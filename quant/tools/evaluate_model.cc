@@ -184,7 +184,7 @@ absl::Status Run() {
                       ReadShard(absl::GetFlag(FLAGS_test_data), {}));
   ModelOptions options;
   options.path = absl::GetFlag(FLAGS_model_path);
-  options.sample_shape = shard.sample_shape();
+  options.inputs = shard.input_specs();
   options.engine.ladder = {1};
   options.engine.threads = threads;
   QS_ASSIGN_OR_RETURN(options.preprocessing, PreprocessingFromFlags());
@@ -193,7 +193,7 @@ absl::Status Run() {
 
   QS_ASSIGN_OR_RETURN(const auto model,
                       TorchModel::Load(options.path, options.max_bytes));
-  QS_ASSIGN_OR_RETURN(const Plan plan, model->Import(options.sample_shape));
+  QS_ASSIGN_OR_RETURN(const Plan plan, model->Import(options.inputs));
   Evaluator evaluator(std::move(shard), options);
   const auto compile = [&](const TorchModel& from, ScriptExecution execution,
                            const char* precision) {

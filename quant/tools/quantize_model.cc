@@ -87,7 +87,7 @@ absl::Status Run() {
                       ReadShard(absl::GetFlag(FLAGS_calibration_data), {}));
   ModelOptions model;
   model.path = absl::GetFlag(FLAGS_model_path);
-  model.sample_shape = shard.sample_shape();
+  model.inputs = shard.input_specs();
   model.engine.ladder = {1};
   model.engine.threads = absl::GetFlag(FLAGS_threads);
   QS_ASSIGN_OR_RETURN(model.preprocessing, PreprocessingFromFlags());

@@ -33,13 +33,16 @@ class Observer {
     return BehindWall(
         absl::StatusCode::kInternal, "calibration run failed",
         [&]() -> absl::Status {
-          Shape shape = shard.sample_shape();
-          shape.insert(shape.begin(), count);
-          at::Tensor input = torch::empty(shape, torch::kFloat32);
-          shard.Copy(
-              first, count, preprocessing,
-              {input.data_ptr<float>(), static_cast<size_t>(input.numel())});
-          torch::jit::Stack stack{module_._ivalue(), input};
+          torch::jit::Stack stack{module_._ivalue()};
+          for (size_t i = 0; i < shard.num_inputs(); ++i) {
+            Shape shape = shard.sample_shape(i);
+            shape.insert(shape.begin(), count);
+            at::Tensor input = torch::empty(shape, torch::kFloat32);
+            shard.Copy(
+                i, first, count, preprocessing,
+                {input.data_ptr<float>(), static_cast<size_t>(input.numel())});
+            stack.push_back(std::move(input));
+          }
           executor_->run(stack);
           const auto tuple = stack.at(0).toTuple();
           const size_t skipped = plan_->outputs.size();
@@ -113,13 +116,20 @@ std::map<ValueId, ChannelMean> LayerInputs(const Plan& plan) {
 }
 
 absl::Status CheckShard(const Plan& plan, const Shard& shard) {
-  const Shape& want = plan.value(plan.inputs[0]).shape;
-  if (!std::equal(shard.sample_shape().begin(), shard.sample_shape().end(),
-                  want.begin() + 1, want.end())) {
+  if (shard.num_inputs() != plan.inputs.size()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("shard \"", shard.name(), "\" has samples of shape ",
-                     ShapeString(shard.sample_shape()), ", model wants ",
-                     ShapeString({want.data() + 1, want.size() - 1})));
+        absl::StrCat("shard \"", shard.name(), "\" has ", shard.num_inputs(),
+                     " inputs, model wants ", plan.inputs.size()));
+  }
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    const Shape& want = plan.value(plan.inputs[i]).shape;
+    const Shape& have = shard.sample_shape(i);
+    if (std::equal(have.begin(), have.end(), want.begin() + 1, want.end())) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "shard \"", shard.name(), "\" has samples of shape ", ShapeString(have),
+        ", model wants ", ShapeString({want.data() + 1, want.size() - 1})));
   }
   return absl::OkStatus();
 }

@@ -1,17 +1,26 @@
 #include "quant/torch/import.h"
 
-#include <algorithm>
+#include <torch/csrc/jit/ir/constants.h>
 
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "quant/base/status_macros.h"
 #include "quant/plan/fuse.h"
 #include "quant/torch/import_context.h"
+#include "quant/torch/import_ops.h"
 #include "quant/torch/island.h"
+#include "quant/torch/prepare_graph.h"
 #include "quant/torch/wall.h"
 
 namespace quantserve {
 namespace {
 
 namespace jit = torch::jit;
+
+using InnerValues = std::set<const jit::Value*>;
 
 // Operators that give back their input in evaluation mode, on the CPU.
 bool IsIdentity(const jit::Node* node) {
@@ -25,12 +34,29 @@ bool IsIdentity(const jit::Node* node) {
                    node->kind().toQualString()) != kNames->end();
 }
 
-// The operator that reports should name for an island: what computes the value,
-// not the list that it is unpacked from.
-std::string IslandName(const jit::Node* node) {
-  const bool unpacks = node->kind() == c10::prim::ListUnpack ||
-                       node->kind() == c10::prim::TupleUnpack;
-  return (unpacks ? node->input(0)->node() : node)->kind().toQualString();
+// What reports call an island: the operators in it that compute, in order.
+std::string IslandName(const jit::Graph& graph) {
+  constexpr size_t kMaxNames = 4;
+  static const auto* kPlumbing =
+      new std::set<std::string>{"aten::to", "aten::contiguous"};
+  std::vector<std::string> names;
+  size_t more = 0;
+  for (const jit::Node* node : graph.nodes()) {
+    const std::string name = node->kind().toQualString();
+    const bool tensor =
+        node->outputs().size() > 0 &&
+        node->outputs()[0]->type()->kind() == c10::TypeKind::TensorType;
+    const bool computes = node->kind().is_aten() || !node->blocks().empty();
+    if (!tensor || !computes || kPlumbing->count(name) > 0) continue;
+    if (names.size() < kMaxNames) {
+      names.push_back(name);
+    } else {
+      ++more;
+    }
+  }
+  if (names.empty()) return "copy";
+  if (more > 0) names.push_back(absl::StrCat(more, " more"));
+  return absl::StrJoin(names, "+");
 }
 
 void AppendIsland(const jit::Node* node, std::vector<jit::Value*> outputs,
@@ -39,7 +65,8 @@ void AppendIsland(const jit::Node* node, std::vector<jit::Value*> outputs,
   const auto boundary = [context](jit::Value* v) {
     return context->Find(v).has_value();
   };
-  auto island = BuildIsland(IslandName(node), outputs, boundary, &inputs);
+  std::vector<const jit::Node*> computed;
+  auto island = BuildIsland(IslandName, outputs, boundary, &inputs, &computed);
   Node plan_node;
   plan_node.name = outputs[0]->debugName();
   for (jit::Value* v : inputs) plan_node.inputs.push_back(*context->Find(v));
@@ -52,7 +79,8 @@ void AppendIsland(const jit::Node* node, std::vector<jit::Value*> outputs,
     plan_node.attrs = UnaryAttrs{function, island, nullptr};
   } else {
     plan_node.kind = OpKind::kIsland;
-    plan_node.attrs = IslandAttrs{island};
+    plan_node.attrs = IslandAttrs{island, context->MacsOf(computed)};
+    context->MarkIsland(outputs, inputs);
   }
   for (jit::Value* v : outputs) plan_node.outputs.push_back(context->Create(v));
   context->plan().nodes.push_back(std::move(plan_node));
@@ -74,6 +102,7 @@ void ImportNode(jit::Node* node, ImportContext* context) {
       return;
     }
   }
+  if (ImportUnpack(node, outputs, context)) return;
   if (outputs.size() == 1 && ImportOperator(node, context)) return;
   AppendIsland(node, std::move(outputs), context);
 }
@@ -95,35 +124,62 @@ absl::Status ImportWhole(const jit::Graph& graph,
   return absl::OkStatus();
 }
 
-// Model outputs: a tensor, or a tuple or list of tensors.
+// Model outputs: a tensor, or a tuple or list of tensors. What is None (an
+// auxiliary classifier that is there in training only) is no output.
 absl::StatusOr<std::vector<jit::Value*>> OutputValues(jit::Graph& graph) {
   std::vector<jit::Value*> outputs;
+  const auto add = [&outputs](jit::Value* v) {
+    const auto constant = jit::toIValue(v);
+    if (!constant || !constant->isNone()) outputs.push_back(v);
+  };
   for (jit::Value* v : graph.outputs()) {
     if (v->node()->kind() == c10::prim::TupleConstruct ||
         v->node()->kind() == c10::prim::ListConstruct) {
-      for (jit::Value* element : v->node()->inputs()) {
-        outputs.push_back(element);
-      }
+      for (jit::Value* element : v->node()->inputs()) add(element);
     } else {
-      outputs.push_back(v);
+      add(v);
     }
+  }
+  if (outputs.empty()) {
+    return absl::InvalidArgumentError(
+        "model returns nothing, want a tensor or a tuple of tensors");
   }
   return outputs;
 }
 
-absl::StatusOr<Plan> Import(const FrozenModel& model,
-                            const Shape& sample_shape) {
-  QS_ASSIGN_OR_RETURN(RecordedValues recorded,
-                      RecordValues(model.module, model.graph, sample_shape));
+// Values that only one island reads and another writes.
+void FindInner(const jit::Graph& graph, const ImportContext& context,
+               InnerValues* inner) {
+  for (const jit::Node* node : graph.nodes()) {
+    if (node->outputs().size() != 1) continue;
+    const jit::Value* v = node->outputs()[0];
+    if (context.BetweenIslands(v) && v->uses().size() == 1 &&
+        v->uses()[0].user->kind() != c10::prim::Return &&
+        v->uses()[0].user->kind() != c10::prim::TupleConstruct) {
+      inner->insert(v);
+    }
+  }
+}
+
+// The plan of the graph as it is. Islands that only another island reads are
+// made part of that: `inner` names such values, and learns of more.
+absl::StatusOr<Plan> ImportGraph(const FrozenModel& model,
+                                 const std::vector<InputSpec>& specs,
+                                 const RecordedValues& recorded,
+                                 std::set<const jit::Value*>* inner) {
   Plan plan;
   jit::Graph& graph = *model.graph;
-  ImportContext context(&plan, std::move(recorded));
-  jit::Value* input = graph.inputs()[1];
-  if (!context.IsPlanValue(input)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "sample shape ", ShapeString(sample_shape), " has no elements"));
+  ImportContext context(&plan, recorded, *inner);
+  for (size_t i = 0; i < specs.size(); ++i) {
+    jit::Value* input = graph.inputs()[i + 1];
+    if (!context.IsPlanValue(input)) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "sample shape ", ShapeString(specs[i].shape), " has no elements"));
+    }
+    const ValueId id = context.Create(input);
+    plan.values[id].integers = specs[i].integers;
+    plan.inputs.push_back(id);
   }
-  plan.inputs.push_back(context.Create(input));
   QS_ASSIGN_OR_RETURN(std::vector<jit::Value*> outputs, OutputValues(graph));
   for (jit::Value* v : outputs) {
     if (!context.IsPlanValue(v)) {
@@ -146,18 +202,35 @@ absl::StatusOr<Plan> Import(const FrozenModel& model,
     }
     plan.outputs.push_back(*id);
   }
+  FindInner(graph, context, inner);
+  SinkReshapes(&plan);
   FuseClamps(&plan);
   RemoveUnread(&plan);
   QS_RETURN_IF_ERROR(plan.Validate());
   return plan;
 }
 
+absl::StatusOr<Plan> Import(FrozenModel* model,
+                            const std::vector<InputSpec>& specs) {
+  QS_ASSIGN_OR_RETURN(const RecordedValues recorded,
+                      PrepareGraph(model, specs));
+  std::set<const jit::Value*> inner;
+  // A chain of islands grows by one at a time.
+  constexpr int kMaxRounds = 16;
+  for (int round = 0;; ++round) {
+    const size_t known = inner.size();
+    QS_ASSIGN_OR_RETURN(Plan plan,
+                        ImportGraph(*model, specs, recorded, &inner));
+    if (inner.size() == known || round == kMaxRounds) return plan;
+  }
+}
+
 }  // namespace
 
-absl::StatusOr<Plan> ImportPlan(const FrozenModel& model,
-                                const Shape& sample_shape) {
+absl::StatusOr<Plan> ImportPlan(FrozenModel* model,
+                                const std::vector<InputSpec>& inputs) {
   return BehindWall(absl::StatusCode::kInternal, "model cannot be imported",
-                    [&] { return Import(model, sample_shape); });
+                    [&] { return Import(model, inputs); });
 }
 
 }  // namespace quantserve

@@ -1,5 +1,4 @@
-// Which operator is imported by whom, and the small importers: clamps, sums,
-// shapes.
+// Which operator is imported by whom, and the small importers: clamps, sums.
 #include "quant/torch/import_ops.h"
 
 #include <algorithm>
@@ -69,122 +68,70 @@ bool Binary(const jit::Node* node, OpKind kind, ImportContext* context) {
 // aten::add(x, y, alpha)
 bool Add(const jit::Node* node, ImportContext* context) {
   if (context->Number(node, 2) != 1.0) return false;
-  return Binary(node, OpKind::kAdd, context);
+  return Binary(node, OpKind::kAdd, context) ||
+         ImportAffine(node, {Affine::kAdd, 0, 1}, context) ||
+         ImportAffine(node, {Affine::kAdd, 1, 0}, context);
+}
+
+// aten::sub(x, y, alpha)
+bool Sub(const jit::Node* node, ImportContext* context) {
+  if (context->Number(node, 2) != 1.0) return false;
+  return ImportAffine(node, {Affine::kSubtract, 0, 1}, context);
 }
 
 bool Mul(const jit::Node* node, ImportContext* context) {
-  return Binary(node, OpKind::kMul, context);
-}
-// flatten, view, reshape, squeeze, unsqueeze: the row-major order stays, and
-// dimension 0 is the batch before and after (else `v` were no plan value).
-bool Reshape(const jit::Node* node, ImportContext* context) {
-  const auto input = context->Find(node->input(0));
-  if (!input) return false;
-  context->Append(OpKind::kReshape, {*input}, Output(node));
-  return true;
+  return Binary(node, OpKind::kMul, context) ||
+         ImportAffine(node, {Affine::kMultiply, 0, 1}, context) ||
+         ImportAffine(node, {Affine::kMultiply, 1, 0}, context);
 }
 
-// aten::cat(list, dim)
-bool Cat(const jit::Node* node, ImportContext* context) {
-  const jit::Node* list = node->input(0)->node();
-  auto axis = context->Int(node, 1);
-  if (list->kind() != c10::prim::ListConstruct || !axis) return false;
-  std::vector<ValueId> inputs;
-  for (const jit::Value* v : list->inputs()) {
-    const auto id = context->Find(v);
-    if (!id) return false;
-    inputs.push_back(*id);
-  }
-  if (*axis < 0) *axis += context->ShapeOf(Output(node)).size();
-  if (inputs.empty() || *axis < 1) return false;
-  context->Append(OpKind::kConcat, std::move(inputs), Output(node),
-                  ConcatAttrs{*axis});
-  return true;
+// aten::div(x, y)
+bool Div(const jit::Node* node, ImportContext* context) {
+  return node->inputs().size() == 2 &&
+         ImportAffine(node, {Affine::kDivide, 0, 1}, context);
 }
-
-// aten::slice(x, dim, start, end, step)
-bool Slice(const jit::Node* node, ImportContext* context) {
-  const auto input = context->Find(node->input(0));
-  auto dim = context->Int(node, 1);
-  auto start = context->Int(node, 2);
-  const auto step = context->Int(node, 4);
-  if (!start && context->IsNone(node, 2)) start = 0;
-  if (!input || !dim || !start || !step || *step < 1) return false;
-  const Shape& in = context->ShapeOf(node->input(0));
-  const int64_t rank = static_cast<int64_t>(in.size());
-  if (*dim < 0) *dim += rank;
-  if (in == context->ShapeOf(Output(node)) && *step == 1) {
-    context->Alias(Output(node), *input);  // x[:]
-    return true;
-  }
-  if (*dim < 1 || *dim >= rank) return false;
-  if (*start < 0) *start = std::max<int64_t>(0, *start + in[*dim]);
-  SliceAttrs attrs{Shape(rank, 0), Shape(rank, 1)};
-  attrs.start[*dim] = *start;
-  attrs.step[*dim] = *step;
-  context->Append(OpKind::kSlice, {*input}, Output(node), attrs);
-  return true;
-}
-
-// aten::constant_pad_nd(x, widths, value) and
-// aten::pad(x, widths, "constant", value); widths from the last dimension on.
-bool Pad(const jit::Node* node, ImportContext* context) {
-  const bool general = node->kind() != c10::aten::constant_pad_nd;
-  const auto input = context->Find(node->input(0));
-  const auto list = jit::toIValue(node->input(1));
-  if (!input || !list || !list->isIntList()) return false;
-  if (general) {
-    const auto mode = jit::toIValue(node->input(2));
-    if (!mode || !mode->isString() || mode->toStringRef() != "constant") {
-      return false;
-    }
-  }
-  const size_t value_at = general ? 3 : 2;
-  const auto value = context->Number(node, value_at);
-  if (!value && !context->IsNone(node, value_at)) return false;
-  const Shape widths = list->toIntVector();
-  const size_t rank = context->ShapeOf(node->input(0)).size();
-  if (widths.size() % 2 != 0 || widths.size() / 2 >= rank) return false;
-  PadAttrs attrs{Shape(rank, 0), Shape(rank, 0),
-                 static_cast<float>(value.value_or(0.0))};
-  for (size_t i = 0; i < widths.size() / 2; ++i) {
-    attrs.before[rank - 1 - i] = widths[2 * i];
-    attrs.after[rank - 1 - i] = widths[2 * i + 1];
-    if (widths[2 * i] < 0 || widths[2 * i + 1] < 0) return false;
-  }
-  context->Append(OpKind::kPad, {*input}, Output(node), attrs);
-  return true;
-}
-
 const std::unordered_map<std::string, Importer>& Importers() {
   static const auto* importers = new std::unordered_map<std::string, Importer>{
-      {"aten::_convolution", ImportConv2d},
+      {"aten::_convolution", ImportConvolution},
+      {"aten::__getitem__", ImportGetItem},
+      {"aten::adaptive_avg_pool1d", ImportAdaptiveAvgPool},
       {"aten::adaptive_avg_pool2d", ImportAdaptiveAvgPool},
       {"aten::add", Add},
       {"aten::add_", Add},
       {"aten::addmm", ImportAddmm},
+      {"aten::avg_pool1d", ImportAvgPool},
       {"aten::avg_pool2d", ImportAvgPool},
       {"aten::batch_norm", ImportBatchNorm},
-      {"aten::cat", Cat},
+      {"aten::cat", ImportCat},
       {"aten::clamp", ClampTo},
-      {"aten::constant_pad_nd", Pad},
-      {"aten::conv2d", ImportConv2d},
-      {"aten::flatten", Reshape},
+      {"aten::constant_pad_nd", ImportPad},
+      {"aten::conv1d", ImportConvolution},
+      {"aten::conv2d", ImportConvolution},
+      {"aten::conv_transpose1d", ImportTransposed},
+      {"aten::conv_transpose2d", ImportTransposed},
+      {"aten::div", Div},
+      {"aten::flatten", ImportReshape},
       {"aten::hardtanh", ClampTo},
       {"aten::linear", ImportLinear},
       {"aten::matmul", ImportMatmul},
+      {"aten::max_pool1d", ImportMaxPool},
       {"aten::max_pool2d", ImportMaxPool},
       {"aten::mean", ImportMean},
       {"aten::mm", ImportMatmul},
       {"aten::mul", Mul},
-      {"aten::pad", Pad},
+      {"aten::narrow", ImportNarrow},
+      {"aten::permute", ImportPermute},
+      {"aten::pad", ImportPad},
       {"aten::relu", Relu},
       {"aten::relu6", Relu6},
-      {"aten::reshape", Reshape},
-      {"aten::slice", Slice},
-      {"aten::squeeze", Reshape},
-      {"aten::unsqueeze", Reshape},
-      {"aten::view", Reshape},
+      {"aten::reshape", ImportReshape},
+      {"aten::select", ImportSelect},
+      {"aten::slice", ImportSlice},
+      {"aten::squeeze", ImportReshape},
+      {"aten::sub", Sub},
+      {"aten::transpose", ImportPermute},
+      {"aten::unsqueeze", ImportReshape},
+      {"aten::view", ImportReshape},
   };
   return *importers;
 }

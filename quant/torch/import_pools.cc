@@ -19,11 +19,16 @@ int64_t FarPadding(int64_t in, int64_t out, int64_t stride, int64_t window,
   return std::max(near, (out - 1) * stride + window - in - near);
 }
 
+// [N,C,L] as [N,C,1,L].
+Shape Image(const Shape& shape) {
+  return shape.size() == 3 ? Shape{shape[0], shape[1], 1, shape[2]} : shape;
+}
+
 bool AppendPool(const jit::Node* node, OpKind kind, PoolAttrs attrs,
                 bool allow_extra, ImportContext* context) {
   const auto input = context->Find(node->input(0));
-  const Shape& in = context->ShapeOf(node->input(0));
-  const Shape& out = context->ShapeOf(Output(node));
+  const Shape in = Image(context->ShapeOf(node->input(0)));
+  const Shape out = Image(context->ShapeOf(Output(node)));
   if (!input || in.size() != 4 || out.size() != 4) return false;
   for (int d = 0; d < 2; ++d) {
     const int64_t window = attrs.dilation[d] * (attrs.kernel[d] - 1) + 1;
@@ -33,54 +38,71 @@ bool AppendPool(const jit::Node* node, OpKind kind, PoolAttrs attrs,
     if (far != near && !allow_extra) return false;
     attrs.padding[d + 2] = far;
   }
-  context->Append(kind, {*input}, Output(node), attrs);
+  if (in == context->ShapeOf(node->input(0))) {
+    context->Append(kind, {*input}, Output(node), attrs);
+    return true;
+  }
+  const std::string& name = Output(node)->debugName();
+  ValueId id =
+      context->AppendInner(OpKind::kReshape, *input, name + ".image", in);
+  id = context->AppendInner(kind, id, name + ".pooled", out, attrs);
+  context->Append(OpKind::kReshape, {id}, Output(node));
   return true;
 }
 
 // Kernel, stride (an empty list means the kernel) and padding at inputs 1 to 3.
 std::optional<PoolAttrs> ReadPool(const jit::Node* node,
                                   const ImportContext& context) {
-  const auto kernel = context.Ints(node, 1, 2);
-  auto stride = context.Ints(node, 2, 2);
-  const auto padding = context.Ints(node, 3, 2);
-  if (!stride) {
-    const auto empty = context.Ints(node, 2, 0);
-    if (empty) stride = kernel;
-  }
+  const std::string kind = node->kind().toQualString();
+  const size_t rank = kind.find("pool1d") != std::string::npos ? 1 : 2;
+  const auto kernel = context.Ints(node, 1, rank);
+  auto stride = context.Ints(node, 2, rank);
+  const auto padding = context.Ints(node, 3, rank);
+  if (!stride && context.Ints(node, 2, 0)) stride = kernel;
   if (!kernel || !stride || !padding) return std::nullopt;
   PoolAttrs attrs;
-  attrs.kernel = {(*kernel)[0], (*kernel)[1]};
-  attrs.stride = {(*stride)[0], (*stride)[1]};
-  attrs.padding = {(*padding)[0], (*padding)[1], 0, 0};
+  for (size_t d = 0; d < rank; ++d) {
+    attrs.kernel[2 - rank + d] = (*kernel)[d];
+    attrs.stride[2 - rank + d] = (*stride)[d];
+    attrs.padding[2 - rank + d] = (*padding)[d];
+  }
   return attrs;
 }
 
 }  // namespace
 
-// aten::max_pool2d(x, kernel, stride, padding, dilation, ceil_mode)
+// aten::max_pool1d and 2d(x, kernel, stride, padding, dilation, ceil_mode)
 bool ImportMaxPool(const jit::Node* node, ImportContext* context) {
   auto attrs = ReadPool(node, *context);
-  const auto dilation = context->Ints(node, 4, 2);
-  if (!attrs || !dilation) return false;
-  attrs->dilation = {(*dilation)[0], (*dilation)[1]};
+  const auto dilation = context->AnyInts(node, 4);
+  if (!attrs || !dilation || dilation->empty()) return false;
+  attrs->dilation = {dilation->size() == 2 ? dilation->front() : 1,
+                     dilation->back()};
   return AppendPool(node, OpKind::kMaxPool, *attrs, true, context);
 }
 
-// aten::avg_pool2d(x, kernel, stride, padding, ceil_mode, count_include_pad,
+// aten::avg_pool1d and 2d(x, kernel, stride, padding, ceil_mode,
+// count_include_pad,
 //                  divisor_override)
 bool ImportAvgPool(const jit::Node* node, ImportContext* context) {
   auto attrs = ReadPool(node, *context);
   const auto include = context->Bool(node, 5);
-  if (!attrs || !include || !context->IsNone(node, 6)) return false;
+  const bool divisor = node->inputs().size() > 6 && !context->IsNone(node, 6);
+  if (!attrs || !include || divisor) return false;
   attrs->count_include_pad = *include;
   return AppendPool(node, OpKind::kAvgPool, *attrs, false, context);
 }
 
-// aten::adaptive_avg_pool2d(x, size) where the size divides the input's.
+// aten::adaptive_avg_pool1d and 2d(x, size) where the size divides the input's.
 bool ImportAdaptiveAvgPool(const jit::Node* node, ImportContext* context) {
-  if (!context->Find(node->input(0))) return false;
-  const Shape& in = context->ShapeOf(node->input(0));
-  const Shape& out = context->ShapeOf(Output(node));
+  const auto input = context->Find(node->input(0));
+  if (!input) return false;
+  const Shape in = Image(context->ShapeOf(node->input(0)));
+  const Shape out = Image(context->ShapeOf(Output(node)));
+  if (in == out) {
+    context->Alias(Output(node), *input);
+    return true;
+  }
   if (in.size() != 4 || out.size() != 4 || in[2] % out[2] != 0 ||
       in[3] % out[3] != 0) {
     return false;
@@ -91,34 +113,48 @@ bool ImportAdaptiveAvgPool(const jit::Node* node, ImportContext* context) {
   return AppendPool(node, OpKind::kAvgPool, attrs, false, context);
 }
 
-// aten::mean(x, dims, keepdim, dtype) over both spatial dimensions.
+// aten::mean(x, dims, keepdim, dtype) over neighbouring dimensions: a pool over
+// [N, all before, all inside, all behind].
 bool ImportMean(const jit::Node* node, ImportContext* context) {
   const auto input = context->Find(node->input(0));
-  auto dims = context->Ints(node, 1, 2);
-  if (!input || !dims || !context->IsNone(node, 3)) return false;
+  auto dims = context->AnyInts(node, 1);
+  if (!input || !dims || dims->empty() || !context->IsNone(node, 3)) {
+    return false;
+  }
   const Shape& in = context->ShapeOf(node->input(0));
-  for (int64_t& d : *dims) d += d < 0 ? 4 : 0;
+  const int64_t rank = static_cast<int64_t>(in.size());
+  for (int64_t& d : *dims) d += d < 0 ? rank : 0;
   std::sort(dims->begin(), dims->end());
-  if (in.size() != 4 || *dims != Shape{2, 3}) return false;
+  const int64_t first = dims->front(), last = dims->back();
+  if (first < 1 || last - first + 1 != static_cast<int64_t>(dims->size())) {
+    return false;
+  }
+  Shape image{1, 1, 1, 1};
+  for (int64_t d = 1; d < rank; ++d) {
+    image[d < first ? 1 : d <= last ? 2 : 3] *= in[d];
+  }
+  Shape pooled = image;
+  pooled[2] = 1;
   PoolAttrs attrs;
-  attrs.kernel = {in[2], in[3]};
+  attrs.kernel = {image[2], 1};
+  if (rank == 4 && first == 2 && last == 3) {  // as it is
+    image = in;
+    pooled = {1, in[1], 1, 1};
+    attrs.kernel = {in[2], in[3]};
+  }
   attrs.stride = attrs.kernel;
-  const Shape pooled_shape{1, in[1], 1, 1};
-  if (context->ShapeOf(Output(node)) == pooled_shape) {
-    context->Append(OpKind::kAvgPool, {*input}, Output(node), attrs);
+  const std::string& name = Output(node)->debugName();
+  ValueId id = *input;
+  if (image != in) {
+    id = context->AppendInner(OpKind::kReshape, id, name + ".image", image);
+  }
+  if (context->ShapeOf(Output(node)) == pooled) {
+    context->Append(OpKind::kAvgPool, {id}, Output(node), attrs);
     return true;
   }
-  Plan& plan = context->plan();
-  const std::string name = Output(node)->debugName() + ".pooled";
-  const ValueId pooled = plan.AddValue(name, pooled_shape);
-  Node pool;
-  pool.kind = OpKind::kAvgPool;
-  pool.name = name;
-  pool.inputs = {*input};
-  pool.outputs = {pooled};
-  pool.attrs = attrs;
-  plan.nodes.push_back(std::move(pool));
-  context->Append(OpKind::kReshape, {pooled}, Output(node));
+  id = context->AppendInner(OpKind::kAvgPool, id, name + ".pooled", pooled,
+                            attrs);
+  context->Append(OpKind::kReshape, {id}, Output(node));
   return true;
 }
 

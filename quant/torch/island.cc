@@ -17,8 +17,8 @@ using torch::jit::Value;
 class Builder {
  public:
   Builder(const std::function<bool(Value*)>& boundary,
-          std::vector<Value*>* inputs)
-      : boundary_(boundary), inputs_(inputs) {}
+          std::vector<Value*>* inputs, std::vector<const Node*>* computed)
+      : boundary_(boundary), inputs_(inputs), computed_(computed) {}
 
   std::shared_ptr<Graph> Build(const std::vector<Value*>& outputs) {
     for (Value* v : outputs) {
@@ -50,6 +50,7 @@ class Builder {
     Node* clone =
         graph_->createClone(node, [this](Value* in) { return Resolve(in); });
     graph_->appendNode(clone);
+    computed_->push_back(node);
     for (size_t i = 0; i < node->outputs().size(); ++i) {
       inside_[node->outputs()[i]] = clone->outputs()[i];
     }
@@ -58,6 +59,7 @@ class Builder {
 
   const std::function<bool(Value*)>& boundary_;
   std::vector<Value*>* const inputs_;
+  std::vector<const Node*>* const computed_;
   std::shared_ptr<Graph> graph_ = std::make_shared<Graph>();
   std::unordered_map<Value*, Value*> inside_;
 };
@@ -106,11 +108,15 @@ absl::Status TorchIsland::Run(absl::Span<const float* const> inputs,
 }
 
 std::shared_ptr<const TorchIsland> BuildIsland(
-    std::string op, const std::vector<Value*>& outputs,
-    const std::function<bool(Value*)>& boundary, std::vector<Value*>* inputs) {
+    const std::function<std::string(const Graph&)>& name,
+    const std::vector<Value*>& outputs,
+    const std::function<bool(Value*)>& boundary, std::vector<Value*>* inputs,
+    std::vector<const Node*>* computed) {
   inputs->clear();
-  return std::make_shared<TorchIsland>(
-      std::move(op), Builder(boundary, inputs).Build(outputs));
+  computed->clear();
+  auto graph = Builder(boundary, inputs, computed).Build(outputs);
+  std::string op = name(*graph);
+  return std::make_shared<TorchIsland>(std::move(op), std::move(graph));
 }
 
 absl::StatusOr<std::shared_ptr<const TorchIsland>> WholeGraphIsland(

@@ -37,12 +37,15 @@ class TorchIsland : public Island {
 
 // Builds the island that computes `outputs` from those values for which
 // `boundary` is true; everything else that it takes (constants, sizes, lists,
-// tensors without a batch) is computed inside it. Sets `inputs` to the boundary
-// values in the order in which the island wants them.
+// tensors without a batch) is computed inside it. `name` names the graph that
+// came of it. Sets `inputs` to the boundary values in the order in which the
+// island wants them, and `computed` to the nodes that it has copies of.
 std::shared_ptr<const TorchIsland> BuildIsland(
-    std::string op, const std::vector<torch::jit::Value*>& outputs,
+    const std::function<std::string(const torch::jit::Graph&)>& name,
+    const std::vector<torch::jit::Value*>& outputs,
     const std::function<bool(torch::jit::Value*)>& boundary,
-    std::vector<torch::jit::Value*>* inputs);
+    std::vector<torch::jit::Value*>* inputs,
+    std::vector<const torch::jit::Node*>* computed);
 
 // The whole of `graph` as one island, in-place operations included. `outputs`
 // are values of its top level; its first input, the module, must be unused.

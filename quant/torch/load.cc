@@ -8,7 +8,9 @@
 #include <torch/csrc/jit/passes/peephole.h>
 #include <torch/csrc/jit/passes/remove_mutation.h>
 
+#include <algorithm>
 #include <fstream>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
@@ -95,11 +97,60 @@ void StripCallStack(Graph& graph, Node* node) {
   for (Block* block : twin->blocks()) StripCallStacks(graph, block);
 }
 
+// Whether `list` grows, and nothing but appends at the top level could change
+// or keep it.
+bool OnlyAppendedTo(const Graph& graph, const Value* list) {
+  static const auto* kReads = new std::set<std::string>{
+      "aten::cat", "aten::stack", "aten::len", "aten::__getitem__"};
+  bool grows = false;
+  for (const auto& use : list->uses()) {
+    if (use.user->owningBlock() != graph.block()) return false;
+    const std::string kind = use.user->kind().toQualString();
+    const bool appended = kind == "aten::append" && use.offset == 0 &&
+                          !use.user->output()->hasUses();
+    if (!appended && kReads->count(kind) == 0) return false;
+    grows = grows || appended;
+  }
+  return grows;
+}
+
+// A list that grows between its readers (DenseNet's features): every reader
+// gets a list of its own that holds what was there at its time. LibTorch's
+// RemoveListMutation gives up where a list has been read before it grows.
+void ReplaceAppends(Graph& graph) {
+  std::vector<Node*> lists;
+  for (Node* node : graph.nodes()) {
+    if (node->kind() == c10::prim::ListConstruct) lists.push_back(node);
+  }
+  for (Node* node : lists) {
+    if (!OnlyAppendedTo(graph, node->output())) continue;
+    std::vector<Node*> users;
+    for (const auto& use : node->output()->uses()) users.push_back(use.user);
+    std::sort(users.begin(), users.end(),
+              [](Node* a, Node* b) { return a->isBefore(b); });
+    users.erase(std::unique(users.begin(), users.end()), users.end());
+    std::vector<Value*> elements(node->inputs().begin(), node->inputs().end());
+    const c10::TypePtr element =
+        node->output()->type()->expect<c10::ListType>()->getElementType();
+    for (Node* user : users) {
+      if (user->kind() == c10::aten::append) {
+        elements.push_back(user->input(1));
+        user->destroy();
+        continue;
+      }
+      Node* copy = graph.createList(element, elements);
+      copy->insertBefore(user);
+      user->replaceInputWith(node->output(), copy->output());
+    }
+  }
+}
+
 // Names link a value to its copy in Graph::copy(), which keeps explicit names
 // only.
 void NameValues(Graph& graph) {
   int next = 0;
   const auto name = [&next](Value* v) {
+    // A name that is taken gets a suffix from LibTorch.
     if (!v->hasDebugName()) v->setDebugName(absl::StrCat("v", next++));
   };
   for (Value* v : graph.inputs()) name(v);
@@ -139,6 +190,20 @@ torch::jit::Module Frozen(const torch::jit::Module& module) {
   return frozen;
 }
 
+void FinishGraph(FrozenModel* model) {
+  torch::jit::RemoveTensorMutation(model->graph);
+  torch::jit::RemoveListMutation(model->graph);
+  ReplaceAppends(*model->graph);
+  torch::jit::LowerSimpleTuples(model->graph);
+  torch::jit::ConstantPropagation(model->graph);
+  torch::jit::PeepholeOptimize(model->graph);
+  torch::jit::EliminateDeadCode(model->graph);
+  // The passes above rebuild nodes, call stacks included.
+  StripCallStacks(*model->graph, model->graph->block());
+  NameValues(*model->graph);
+  model->functional = !Mutates(model->graph->block());
+}
+
 absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module) {
   return BehindWall(
       absl::StatusCode::kInvalidArgument, "model cannot be frozen",
@@ -152,17 +217,8 @@ absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module) {
         frozen.module = module.hasattr("training") ? torch::jit::freeze(module)
                                                    : module.clone();
         frozen.graph = frozen.module.get_method("forward").graph()->copy();
-        Graph& graph = *frozen.graph;
-        torch::jit::Inline(graph);
-        torch::jit::RemoveTensorMutation(frozen.graph);
-        torch::jit::RemoveListMutation(frozen.graph);
-        torch::jit::ConstantPropagation(frozen.graph);
-        torch::jit::PeepholeOptimize(frozen.graph);
-        torch::jit::EliminateDeadCode(frozen.graph);
-        // The passes above rebuild nodes, call stacks included.
-        StripCallStacks(graph, graph.block());
-        NameValues(graph);
-        frozen.functional = !Mutates(graph.block());
+        torch::jit::Inline(*frozen.graph);
+        FinishGraph(&frozen);
         return frozen;
       });
 }

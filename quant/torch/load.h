@@ -30,6 +30,10 @@ struct FrozenModel {
   bool functional = true;  // false: in-place operations are left
 };
 
+// Simplifies the graph after a change: constants, dead code; names new values.
+// Throws.
+void FinishGraph(FrozenModel* model);
+
 // INVALID_ARGUMENT if the module has no forward().
 absl::StatusOr<FrozenModel> FreezeModel(const torch::jit::Module& module);
 

@@ -58,15 +58,16 @@ OperatorWalk::OperatorWalk(const jit::Module& module)
   steps_.push_back(std::move(result));
 }
 
-c10::IValue OperatorWalk::Run(const at::Tensor& x) const {
+c10::IValue OperatorWalk::Run(const std::vector<at::Tensor>& inputs) const {
   if (executor_) {
-    jit::Stack stack{module_._ivalue(), x};
+    jit::Stack stack{module_._ivalue()};
+    stack.insert(stack.end(), inputs.begin(), inputs.end());
     executor_->run(stack);
     return stack.at(0);
   }
   std::vector<c10::IValue> registers(registers_);
   for (const auto& [slot, value] : constants_) registers[slot] = value;
-  registers[1] = x;
+  std::copy(inputs.begin(), inputs.end(), registers.begin() + 1);
   jit::Stack stack;
   for (const Step& step : steps_) {
     stack.clear();

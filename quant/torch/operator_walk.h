@@ -14,7 +14,7 @@ namespace quantserve {
 class OperatorWalk {
  public:
   explicit OperatorWalk(const torch::jit::Module& module);
-  c10::IValue Run(const at::Tensor& x) const;
+  c10::IValue Run(const std::vector<at::Tensor>& inputs) const;
 
  private:
   struct Step {

@@ -43,11 +43,15 @@ std::vector<Value*> Recordable(Graph& graph) {
 
 torch::jit::Stack RunAll(const torch::jit::Module& module,
                          const std::shared_ptr<Graph>& graph,
-                         const Shape& sample_shape, int64_t batch) {
-  Shape shape{batch};
-  shape.insert(shape.end(), sample_shape.begin(), sample_shape.end());
+                         const std::vector<InputSpec>& inputs, int64_t batch) {
   torch::jit::Stack stack{module._ivalue()};
-  stack.push_back(torch::randn(shape));
+  for (const InputSpec& input : inputs) {
+    Shape shape{batch};
+    shape.insert(shape.end(), input.shape.begin(), input.shape.end());
+    // Zeros and ones are words of every vocabulary.
+    const at::Tensor noise = torch::randn(shape);
+    stack.push_back(input.integers ? noise.gt(0).to(torch::kFloat32) : noise);
+  }
   torch::jit::GraphExecutor executor(graph, "record",
                                      torch::jit::ExecutorExecutionMode::SIMPLE);
   executor.run(stack);
@@ -78,6 +82,7 @@ RecordedValue Describe(const c10::IValue& two, const c10::IValue& three) {
   if (!a.defined() || !b.defined() || a.is_mkldnn() || a.is_quantized() ||
       a.scalar_type() != torch::kFloat32 || a.dim() < 1 || a.dim() != b.dim() ||
       a.size(0) != 2 || b.size(0) != 3 || a.numel() == 0) {
+    if (a.defined() && !a.is_mkldnn()) value.two = a.sizes().vec();
     return value;
   }
   value.batched = a.sizes().slice(1) == b.sizes().slice(1);
@@ -88,43 +93,39 @@ RecordedValue Describe(const c10::IValue& two, const c10::IValue& three) {
 
 }  // namespace
 
-absl::StatusOr<RecordedValues> RecordValues(const torch::jit::Module& module,
-                                            const std::shared_ptr<Graph>& graph,
-                                            const Shape& sample_shape) {
+absl::StatusOr<RecordedValues> RecordValues(
+    const torch::jit::Module& module, const std::shared_ptr<Graph>& graph,
+    const std::vector<InputSpec>& inputs) {
   const std::string what =
       absl::StrCat("model does not run on a batch of samples of shape ",
-                   ShapeString(sample_shape));
-  return BehindWall(absl::StatusCode::kInvalidArgument, what,
-                    [&]() -> absl::StatusOr<RecordedValues> {
-                      if (graph->inputs().size() != 2) {
-                        return absl::InvalidArgumentError(absl::StrCat(
-                            "model takes ", graph->inputs().size() - 1,
-                            " inputs, want one tensor"));
-                      }
-                      const std::vector<Value*> values = Recordable(*graph);
-                      std::unordered_map<std::string, Value*> copies;
-                      std::shared_ptr<Graph> observed = graph->copy();
-                      for (Value* v : observed->inputs())
-                        copies[v->debugName()] = v;
-                      for (Node* node : observed->nodes()) {
-                        for (Value* v : node->outputs())
-                          copies[v->debugName()] = v;
-                      }
-                      while (!observed->outputs().empty())
-                        observed->eraseOutput(0);
-                      for (Value* v : values) {
-                        observed->registerOutput(copies.at(v->debugName()));
-                      }
-                      const torch::jit::Stack two =
-                          RunAll(module, observed, sample_shape, 2);
-                      const torch::jit::Stack three =
-                          RunAll(module, observed, sample_shape, 3);
-                      RecordedValues recorded;
-                      for (size_t i = 0; i < values.size(); ++i) {
-                        recorded[values[i]] = Describe(two[i], three[i]);
-                      }
-                      return recorded;
-                    });
+                   InputSpecsString(inputs));
+  return BehindWall(
+      absl::StatusCode::kInvalidArgument, what,
+      [&]() -> absl::StatusOr<RecordedValues> {
+        if (graph->inputs().size() != inputs.size() + 1) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("model takes ", graph->inputs().size() - 1,
+                           " inputs, the samples have ", inputs.size()));
+        }
+        const std::vector<Value*> values = Recordable(*graph);
+        std::unordered_map<std::string, Value*> copies;
+        std::shared_ptr<Graph> observed = graph->copy();
+        for (Value* v : observed->inputs()) copies[v->debugName()] = v;
+        for (Node* node : observed->nodes()) {
+          for (Value* v : node->outputs()) copies[v->debugName()] = v;
+        }
+        while (!observed->outputs().empty()) observed->eraseOutput(0);
+        for (Value* v : values) {
+          observed->registerOutput(copies.at(v->debugName()));
+        }
+        const torch::jit::Stack two = RunAll(module, observed, inputs, 2);
+        const torch::jit::Stack three = RunAll(module, observed, inputs, 3);
+        RecordedValues recorded;
+        for (size_t i = 0; i < values.size(); ++i) {
+          recorded[values[i]] = Describe(two[i], three[i]);
+        }
+        return recorded;
+      });
 }
 
 }  // namespace quantserve

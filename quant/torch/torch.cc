@@ -38,9 +38,10 @@ absl::StatusOr<std::unique_ptr<TorchModel>> TorchModel::Load(
   return std::unique_ptr<TorchModel>(new TorchModel(std::move(impl)));
 }
 
-absl::StatusOr<Plan> TorchModel::Import(const Shape& sample_shape) const {
+absl::StatusOr<Plan> TorchModel::Import(
+    const std::vector<InputSpec>& inputs) const {
   QS_ASSIGN_OR_RETURN(FrozenModel frozen, FreezeModel(impl_->module));
-  return ImportPlan(frozen, sample_shape);
+  return ImportPlan(&frozen, inputs);
 }
 
 absl::StatusOr<std::unique_ptr<Engine>> TorchModel::Compile(
@@ -93,7 +94,8 @@ std::vector<TensorSpec> Specs(const Plan& plan,
   std::vector<TensorSpec> specs;
   for (ValueId id : ids) {
     const Value& v = plan.value(id);
-    specs.push_back({v.name, Shape(v.shape.begin() + 1, v.shape.end())});
+    specs.push_back(
+        {v.name, Shape(v.shape.begin() + 1, v.shape.end()), v.integers});
   }
   return specs;
 }

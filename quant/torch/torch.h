@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "quant/engine/engine.h"
 #include "quant/plan/plan.h"
+#include "quant/tensor/input_spec.h"
 
 namespace quantserve {
 
@@ -29,9 +30,9 @@ class TorchModel {
       const std::string& path, int64_t max_bytes);
   ~TorchModel();
 
-  // The float plan of the model for samples of `sample_shape`.
-  // INVALID_ARGUMENT if it does not run on them.
-  absl::StatusOr<Plan> Import(const Shape& sample_shape) const;
+  // The float plan of the model for samples of these inputs. INVALID_ARGUMENT
+  // if it does not run on them.
+  absl::StatusOr<Plan> Import(const std::vector<InputSpec>& inputs) const;
 
   // The file as it is, run by LibTorch. `plan` names its inputs and outputs.
   // FAILED_PRECONDITION for kCuda without a GPU.

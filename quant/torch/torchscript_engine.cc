@@ -18,12 +18,15 @@ namespace {
 
 using torch::jit::Module;
 
+using Inputs = std::vector<at::Tensor>;
 // Something that maps a batch to the model's outputs.
-using Forward = std::function<c10::IValue(const at::Tensor&)>;
+using Forward = std::function<c10::IValue(const Inputs&)>;
 
 Forward JitForward(Module module) {
   auto shared = std::make_shared<Module>(std::move(module));
-  return [shared](const at::Tensor& x) { return shared->forward({x}); };
+  return [shared](const Inputs& inputs) {
+    return shared->forward({inputs.begin(), inputs.end()});
+  };
 }
 
 std::vector<std::string> Islands(const Plan& plan) {
@@ -61,8 +64,11 @@ class TorchScriptEngine : public Engine {
   // the profiling executor has optimised it and primitives are made.
   void AddRung(int64_t batch, Forward forward) {
     rungs_.push_back({batch, std::move(forward)});
-    const at::Tensor x = torch::zeros(InputShape(batch));
-    for (int i = 0; i < 3; ++i) rungs_.back().forward(x);
+    Inputs inputs;
+    for (size_t i = 0; i < inputs_.size(); ++i) {
+      inputs.push_back(torch::zeros(InputShape(i, batch)));
+    }
+    for (int i = 0; i < 3; ++i) rungs_.back().forward(inputs);
   }
 
   const Rung& RungFor(int64_t batch) const {
@@ -70,8 +76,8 @@ class TorchScriptEngine : public Engine {
                          [batch](const Rung& r) { return r.batch >= batch; });
   }
 
-  Shape InputShape(int64_t batch) const {
-    Shape shape = inputs_[0].shape;
+  Shape InputShape(size_t i, int64_t batch) const {
+    Shape shape = inputs_[i].shape;
     shape.insert(shape.begin(), batch);
     return shape;
   }
@@ -105,16 +111,19 @@ class TorchScriptContext : public ExecutionContext {
                              absl::Span<const float* const> inputs,
                              absl::Span<float* const> outputs) {
     const TorchScriptEngine::Rung& rung = engine_.RungFor(batch);
-    at::Tensor x;
-    if (rung.batch == batch) {
-      x = torch::from_blob(const_cast<float*>(inputs[0]),
-                           engine_.InputShape(batch), torch::kFloat32);
-    } else {
-      x = torch::zeros(engine_.InputShape(rung.batch));
-      std::memcpy(x.data_ptr<float>(), inputs[0],
-                  batch * engine_.inputs()[0].elements() * sizeof(float));
+    Inputs tensors;
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (rung.batch == batch) {
+        tensors.push_back(torch::from_blob(const_cast<float*>(inputs[i]),
+                                           engine_.InputShape(i, batch),
+                                           torch::kFloat32));
+        continue;
+      }
+      tensors.push_back(torch::zeros(engine_.InputShape(i, rung.batch)));
+      std::memcpy(tensors.back().data_ptr<float>(), inputs[i],
+                  batch * engine_.inputs()[i].elements() * sizeof(float));
     }
-    const c10::IValue result = rung.forward(x);
+    const c10::IValue result = rung.forward(tensors);
     for (size_t i = 0; i < outputs.size(); ++i) {
       QS_RETURN_IF_ERROR(CopyOutput(result, i, rung.batch, batch, outputs[i]));
     }
@@ -156,18 +165,18 @@ TorchScriptEngine::NewContext() const {
 
 // The largest difference of two modules' first outputs on noise, relative to
 // the largest output.
-double Difference(Module a, Module b, const at::Tensor& x) {
+double Difference(Module a, Module b, const Inputs& inputs) {
   const auto first = [](const c10::IValue& result) {
     return result.isTensor() ? result.toTensor()
                              : result.toTupleRef().elements()[0].toTensor();
   };
-  const at::Tensor ya = first(a.forward({x}));
-  const at::Tensor yb = first(b.forward({x}));
+  const at::Tensor ya = first(a.forward({inputs.begin(), inputs.end()}));
+  const at::Tensor yb = first(b.forward({inputs.begin(), inputs.end()}));
   const double scale = std::max(1e-6, ya.abs().max().item<double>());
   return (ya - yb).abs().max().item<double>() / scale;
 }
 
-Module Optimised(const Module& frozen, const Shape& shape,
+Module Optimised(const Module& frozen, const Inputs& probe,
                  std::vector<std::string>* notes) {
   constexpr double kTolerance = 1e-4;
   try {
@@ -175,8 +184,7 @@ Module Optimised(const Module& frozen, const Shape& shape,
     Module optimised = torch::jit::optimize_for_inference(copy);
     copy = Module();
     ReturnFreedMemory();
-    const double difference =
-        Difference(frozen, optimised, torch::randn(shape));
+    const double difference = Difference(frozen, optimised, probe);
     if (difference <= kTolerance) return optimised;
     notes->push_back(
         absl::StrCat("optimize_for_inference changes the output by ",
@@ -187,6 +195,31 @@ Module Optimised(const Module& frozen, const Shape& shape,
                      ": the frozen model runs instead"));
   }
   return frozen;
+}
+
+// A batch of two of noise, in the types that the model takes.
+Inputs Probe(const Plan& plan) {
+  Inputs inputs;
+  for (ValueId id : plan.inputs) {
+    Shape shape = plan.value(id).shape;
+    shape[0] = 2;
+    inputs.push_back(plan.value(id).integers ? torch::zeros(shape, torch::kI64)
+                                             : torch::randn(shape));
+  }
+  return inputs;
+}
+
+// The model as a file takes integers where a plan holds floats.
+Forward WithIntegers(const Plan& plan, Forward forward) {
+  std::vector<bool> integers;
+  for (ValueId id : plan.inputs) integers.push_back(plan.value(id).integers);
+  if (std::count(integers.begin(), integers.end(), true) == 0) return forward;
+  return [integers, forward = std::move(forward)](Inputs inputs) {
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      if (integers[i]) inputs[i] = inputs[i].to(torch::kI64);
+    }
+    return forward(inputs);
+  };
 }
 
 }  // namespace
@@ -248,13 +281,11 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
         EngineInfo info;
         info.precision = precision;
         info.weight_bytes = plan.WeightBytes();
-        Shape shape = plan.value(plan.inputs[0]).shape;
-        shape[0] = 2;
         Forward forward;
         switch (execution) {
           case ScriptExecution::kOperators: {
             auto walk = std::make_shared<const OperatorWalk>(module);
-            forward = [walk](const at::Tensor& x) { return walk->Run(x); };
+            forward = [walk](const Inputs& x) { return walk->Run(x); };
             break;
           }
           case ScriptExecution::kJit:
@@ -264,20 +295,22 @@ absl::StatusOr<std::unique_ptr<Engine>> CompileScript(
             // What is given up here is gone before the next copy is made.
             module = Frozen(module);
             ReturnFreedMemory();
-            forward = JitForward(Optimised(module, shape, &info.notes));
+            forward = JitForward(Optimised(module, Probe(plan), &info.notes));
             break;
           case ScriptExecution::kCuda: {
             Module on_gpu = module.clone();
             on_gpu.to(torch::kCUDA);
             auto jit = JitForward(std::move(on_gpu));
-            forward = [jit](const at::Tensor& x) {
-              return jit(x.to(torch::kCUDA));
+            forward = [jit](Inputs inputs) {
+              for (at::Tensor& x : inputs) x = x.to(torch::kCUDA);
+              return jit(inputs);
             };
             break;
           }
         }
         auto engine =
             std::make_unique<TorchScriptEngine>(plan, info, options.threads);
+        forward = WithIntegers(plan, std::move(forward));
         for (int64_t batch : options.ladder) engine->AddRung(batch, forward);
         return engine;
       });

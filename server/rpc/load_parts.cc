@@ -89,7 +89,8 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
 
   ModelOptions model;
   model.path = options->model.path;
-  model.sample_shape = options->model.sample_shape;
+  model.inputs = {{options->model.sample_shape}};
+  if (!read.empty()) model.inputs = read.front()->input_specs();
   model.preprocessing = options->model.preprocessing;
   model.engine.ladder = BatchLadder(options->serving.max_batch);
   model.engine_choice = options->model.engine;

@@ -290,7 +290,7 @@ def small_head(model, width):
     return model
 
 
-def vision(make, size=64, count=64, steps=60):
+def vision(make, size=64, count=256, steps=60):
     """A network of torchvision's, trained for a moment on pictures of ten
     kinds: one of ten smooth patterns each, and as much noise."""
 
@@ -316,11 +316,12 @@ def vision(make, size=64, count=64, steps=60):
             loss.backward()
             optimiser.step()
             schedule.step()
-        print("loss", float(loss))
         x, y = pictures[-count:], labels[-count:]
         settle(model, [pictures[:64]])
         with torch.no_grad():
-            print("accuracy", float((model(x).argmax(1) == y).float().mean()))
+            right = (model(x).argmax(1) == y).float().mean()
+        print(f"  {float(loss):.4f} loss, {float(right):.3f} right",
+              file=sys.stderr)
         return model, [x], y
     return build
 

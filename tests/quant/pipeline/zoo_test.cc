@@ -56,8 +56,7 @@ TEST_P(ZooTest, RunsOnBothEnginesAndComesCloseToFp32) {
   ASSERT_TRUE(shard.ok()) << shard.status();
   ModelOptions options;
   options.path = folder + zoo.file;
-  options.sample_shape = shard->sample_shape();
-  options.engine.ladder = {8};
+  options.inputs = shard->input_specs();
   options.engine.ladder = {1, 8};
   EvaluateOptions evaluate;
   evaluate.batch = 8;

@@ -10,10 +10,9 @@
 namespace quantserve {
 namespace {
 
-absl::Status Damaged(tjhandle handle) {
-  return absl::InvalidArgumentError(absl::StrCat("is a damaged JPEG image (",
-                                                 tjGetErrorStr2(handle),
-                                                 "), expected a whole one"));
+absl::Status Damaged(absl::string_view why) {
+  return absl::InvalidArgumentError(absl::StrCat(
+      "is a damaged JPEG image (", why, "), expected a whole one"));
 }
 
 // The one warning that says nothing about the pixels.
@@ -31,7 +30,8 @@ absl::Status Decompress(tjhandle handle, absl::string_view bytes, int format,
       handle, reinterpret_cast<const unsigned char*>(bytes.data()),
       bytes.size(), out, width, 0, height, format, kFlags);
   // A file that ends too early is but a warning to libjpeg.
-  if (failed != 0 && !IsHarmless(handle)) return Damaged(handle);
+  if (failed != 0 && !IsHarmless(handle))
+    return Damaged(tjGetErrorStr2(handle));
   return absl::OkStatus();
 }
 
@@ -65,8 +65,10 @@ absl::StatusOr<Image> DecodeJpeg(absl::string_view bytes, int64_t max_pixels) {
           handle.get(), reinterpret_cast<const unsigned char*>(bytes.data()),
           bytes.size(), &width, &height, &subsampling, &colours) != 0 &&
       !IsHarmless(handle.get())) {
-    return Damaged(handle.get());
+    return Damaged(tjGetErrorStr2(handle.get()));
   }
+  // Tables without an image are a JPEG file to TurboJPEG.
+  if (width < 1 || height < 1) return Damaged("it has no image");
   QS_RETURN_IF_ERROR(CheckPixels(width, height, max_pixels));
   Image image = Image::Make(width, height);
   if (colours != TJCS_CMYK && colours != TJCS_YCCK) {

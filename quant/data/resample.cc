@@ -19,6 +19,9 @@ double Filter(Interpolation interpolation, double x) {
   return 0;
 }
 
+// 2.5 becomes 3 and -0.5 becomes 0.
+int HalfUp(double x) { return static_cast<int>(std::floor(x + 0.5)); }
+
 // The input pixels that make one output pixel, and their shares.
 struct Window {
   int first = 0;
@@ -34,9 +37,8 @@ std::vector<Window> Windows(int in, int out, Interpolation interpolation) {
   std::vector<double> weights;
   for (int i = 0; i < out; ++i) {
     const double centre = (i + 0.5) * scale;
-    // Truncated and not rounded down, as in PIL: the same from 0 on.
-    const int first = std::max(0, static_cast<int>(centre - support + 0.5));
-    const int last = std::min(in, static_cast<int>(centre + support + 0.5));
+    const int first = std::max(0, HalfUp(centre - support));
+    const int last = std::min(in, HalfUp(centre + support));
     weights.clear();
     double total = 0;
     for (int x = first; x < last; ++x) {

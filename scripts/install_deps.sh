@@ -16,12 +16,15 @@ packages=(
   prometheus-cpp-dev
   # Used by one room each: JSON, logs, zip archives, SHA-256, image files
   nlohmann-json3-dev libspdlog-dev libzip-dev libssl-dev libstb-dev
+  # Image folders, decoded by the libraries that PIL uses
+  libturbojpeg0-dev libpng-dev
   # LibTorch's matrix products: Debian's default BLAS is the reference
   # implementation, which would make the FP32 baseline a strawman.
   libopenblas0-openmp
   # Tests: frameworks, the foreign client, PyTorch as an oracle, Prometheus
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-grpcio python3-protobuf python3-numpy python3-torch
+  python3-torchvision python3-pil
   prometheus procps
   # Format, lint and the clang preset
   clang clang-format clang-tidy

@@ -72,6 +72,18 @@ absl::StatusOr<int64_t> SampleBytes(const std::vector<StoredArray>& inputs) {
   return total;
 }
 
+// Skipping what is compressed takes time: `report` is called now and then, and
+// its error returned.
+absl::Status Skip(ByteStream* stream, int64_t bytes,
+                  const std::function<absl::Status()>& report) {
+  constexpr int64_t kPiece = int64_t{64} << 20;
+  for (; bytes > kPiece; bytes -= kPiece) {
+    QS_RETURN_IF_ERROR(stream->Skip(kPiece));
+    QS_RETURN_IF_ERROR(report());
+  }
+  return stream->Skip(bytes);
+}
+
 absl::StatusOr<Tensor> ReadSamples(const StoredArray& input,
                                    const DrawnSamples& drawn,
                                    const JobControl& control) {
@@ -101,14 +113,16 @@ absl::Status ReadRows(
   const int64_t piece_rows = std::max<int64_t>(1, kPiece / row_bytes);
   std::string buffer(
       std::min(kPiece, std::min(piece_rows, drawn.size()) * row_bytes), '\0');
+  int64_t i = 0;     // rows passed on
   int64_t next = 0;  // the row that the stream stands on
-  for (int64_t i = 0; i < drawn.size();) {
+  const auto report = [&] { return control.Report("read", i, drawn.size()); };
+  while (i < drawn.size()) {
     int64_t run = 1;  // neighbours are read in one go
     while (run < piece_rows && i + run < drawn.size() &&
            drawn[i + run] == drawn[i] + run) {
       ++run;
     }
-    QS_RETURN_IF_ERROR(stream->Skip((drawn[i] - next) * row_bytes));
+    QS_RETURN_IF_ERROR(Skip(stream, (drawn[i] - next) * row_bytes, report));
     for (int64_t left = run * row_bytes; left > 0;) {
       const auto piece = absl::MakeSpan(buffer).first(
           std::min<int64_t>(left, static_cast<int64_t>(buffer.size())));
@@ -118,8 +132,9 @@ absl::Status ReadRows(
     }
     next = drawn[i] + run;
     i += run;
-    QS_RETURN_IF_ERROR(control.Report("read", i, drawn.size()));
+    QS_RETURN_IF_ERROR(report());
   }
+  QS_RETURN_IF_ERROR(Skip(stream, stream->remaining(), report));
   return stream->Finish();
 }
 

@@ -46,11 +46,6 @@ absl::StatusOr<DrawnSamples> DrawSamples(int64_t population,
     return absl::InvalidArgumentError(absl::StrCat(
         "has ", population, " samples, expected at most ", kMaxPopulation));
   }
-  if (options.max_samples < 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("is to be read with max_samples ", options.max_samples,
-                     ", expected 0 (all) or more"));
-  }
   int64_t count = std::min(
       population, options.max_sample_bytes / (sample_bytes + kBookkeeping));
   if (count < 1 && population > 0) {

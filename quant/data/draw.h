@@ -43,7 +43,7 @@ class DrawnSamples {
 
 // As many of `population` samples, each of `sample_bytes` in memory, as the
 // options' max_samples and max_sample_bytes allow. INVALID_ARGUMENT if not even
-// one fits, for limits below 0, and for more than 2^31 - 1 samples.
+// one fits, and for more than 2^31 - 1 samples.
 absl::StatusOr<DrawnSamples> DrawSamples(int64_t population,
                                          int64_t sample_bytes,
                                          const ReadShardOptions& options);

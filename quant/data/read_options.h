@@ -50,6 +50,10 @@ struct ReadShardOptions {
   ImageOptions images;
   // Told of samples read of samples to read, in the phase "read".
   JobControl control;
+
+  // INVALID_ARGUMENT for a limit below 0, for a max_sample_bytes of 0, and for
+  // images' errors. ReadShard calls it.
+  absl::Status Validate() const;
 };
 
 }  // namespace quantserve

@@ -64,8 +64,12 @@ std::string Name(const std::string& path) {
 
 absl::StatusOr<Shard> ReadShard(const std::string& path,
                                 const ReadShardOptions& options) {
+  QS_RETURN_IF_ERROR(options.Validate());
+  std::error_code error;
   absl::StatusOr<RawShard> raw;
-  {
+  if (fs::is_directory(path, error)) {
+    raw = ReadImageFolder(path, options);
+  } else {
     QS_ASSIGN_OR_RETURN(auto file, FileStream::Open(path));
     if (file->remaining() == 0) {
       return absl::InvalidArgumentError(

@@ -22,7 +22,8 @@ ABSL_FLAG(std::string, model_path, "", "TorchScript model in FP32. Required.");
 ABSL_FLAG(std::string, int8_path, "",
           "The same model as quantize_model wrote it.");
 ABSL_FLAG(std::string, test_data, "",
-          "Samples: CIFAR-10 .bin, .npy, .npz or .pt. Required.");
+          "Samples: CIFAR-10 .bin, .npy, .npz, .pt or a folder of images. "
+          "Required.");
 ABSL_FLAG(std::string, format, "table", "What is printed: table or json.");
 ABSL_FLAG(int64_t, samples, 0,
           "The shard's first samples, this many, are used; 0: all.");
@@ -40,7 +41,9 @@ const CommandLine& Line() {
       "--test_data=shard [flags]",
       {{"Files", {"model_path", "int8_path", "test_data"}},
        {"Measurement", {"samples", "threads", "format"}},
-       PreprocessingFlags()},
+       PreprocessingFlags(),
+       ImageFlags(),
+       DrawFlags()},
       R"(Latency is the median time of one sample at batch 1; speed-up is against the
 first row. Rows:
   FP32 CPU            LibTorch, operator by operator, as eager PyTorch runs it
@@ -180,8 +183,12 @@ absl::StatusOr<std::unique_ptr<Engine>> OneDnn(const Plan& plan,
 
 absl::Status Run() {
   const int threads = absl::GetFlag(FLAGS_threads);
+  ProgressBar bar;
+  QS_ASSIGN_OR_RETURN(ReadShardOptions read, ReadShardOptionsFromFlags());
+  read.control = bar.Control();
   QS_ASSIGN_OR_RETURN(Shard shard,
-                      ReadShard(absl::GetFlag(FLAGS_test_data), {}));
+                      ReadShard(absl::GetFlag(FLAGS_test_data), read));
+  bar.Finish();
   ModelOptions options;
   options.path = absl::GetFlag(FLAGS_model_path);
   options.inputs = shard.input_specs();

@@ -13,7 +13,8 @@
 ABSL_FLAG(std::string, model_path, "",
           "Traced, scripted or frozen TorchScript model. Required.");
 ABSL_FLAG(std::string, calibration_data, "",
-          "Samples: CIFAR-10 .bin, .npy, .npz or .pt. Required.");
+          "Samples: CIFAR-10 .bin, .npy, .npz, .pt or a folder of images. "
+          "Required.");
 ABSL_FLAG(
     std::string, output, "",
     "INT8 TorchScript model to write; torch.jit.load reads it. Required.");
@@ -41,6 +42,8 @@ const CommandLine& Line() {
       {{"Files", {"model_path", "calibration_data", "output"}},
        {"Calibration", {"observer", "percentile", "samples", "batch_size"}},
        PreprocessingFlags(),
+       ImageFlags(),
+       DrawFlags(),
        {"Other", {"threads", "verbose"}}},
       "Exit codes: 0 written, 1 failed, 2 bad flags.\n"};
   return line;
@@ -83,8 +86,11 @@ absl::Status Run() {
   quantize.samples = absl::GetFlag(FLAGS_samples);
   quantize.batch = absl::GetFlag(FLAGS_batch_size);
   QS_RETURN_IF_ERROR(quantize.Validate());
+  ProgressBar bar;
+  QS_ASSIGN_OR_RETURN(ReadShardOptions read, ReadShardOptionsFromFlags());
+  read.control = bar.Control();
   QS_ASSIGN_OR_RETURN(const Shard shard,
-                      ReadShard(absl::GetFlag(FLAGS_calibration_data), {}));
+                      ReadShard(absl::GetFlag(FLAGS_calibration_data), read));
   ModelOptions model;
   model.path = absl::GetFlag(FLAGS_model_path);
   model.inputs = shard.input_specs();
@@ -95,7 +101,6 @@ absl::Status Run() {
   ConfigureThread(model.engine.threads);
   QS_RETURN_IF_ERROR(Int8SelfTest());
   QS_ASSIGN_OR_RETURN(const auto pipeline, OpenModel(model));
-  ProgressBar bar;
   QS_ASSIGN_OR_RETURN(QuantizedVariant result,
                       pipeline->Quantize(quantize, shard, bar.Control()));
   QS_RETURN_IF_ERROR(bar.Control().Report("save", 0, 1));

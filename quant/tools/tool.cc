@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/str_cat.h"
 #include "client/cli/numbers.h"
 #include "quant/base/status_macros.h"
 
@@ -17,6 +18,24 @@ ABSL_FLAG(std::string, mean, "",
           "Default: 0.");
 ABSL_FLAG(std::string, std, "",
           "One number, or one for each channel. Default: 1.");
+
+ABSL_FLAG(int, resize, quantserve::ImageOptions().resize,
+          "Images of a folder: pixels of the shorter side, as torchvision's "
+          "Resize has it. 0: not resized.");
+ABSL_FLAG(int, crop, quantserve::ImageOptions().crop,
+          "Images of a folder: side of the square cut from the middle, as "
+          "torchvision's CenterCrop has it. 0: not cropped.");
+ABSL_FLAG(std::string, interpolation, "bilinear",
+          "How images are resized, with PIL's antialiasing: bilinear or "
+          "bicubic.");
+ABSL_FLAG(int64_t, max_samples, quantserve::ReadShardOptions().max_samples,
+          "If the shard holds more samples, this many are drawn at random. "
+          "0: all.");
+ABSL_FLAG(int64_t, max_sample_bytes,
+          quantserve::ReadShardOptions().max_sample_bytes,
+          "If the shard's samples take more memory, as many as fit are drawn.");
+ABSL_FLAG(uint64_t, draw_seed, quantserve::ReadShardOptions().seed,
+          "Which samples are drawn: the same seed, the same samples.");
 
 namespace quantserve {
 
@@ -57,6 +76,33 @@ absl::StatusOr<Preprocessing> PreprocessingFromFlags() {
   QS_ASSIGN_OR_RETURN(preprocessing.std,
                       ParseNumbers("std", absl::GetFlag(FLAGS_std)));
   return preprocessing;
+}
+
+FlagGroup ImageFlags() {
+  return {"Images", {"resize", "crop", "interpolation"}};
+}
+
+FlagGroup DrawFlags() {
+  return {"Shards larger than memory",
+          {"max_samples", "max_sample_bytes", "draw_seed"}};
+}
+
+absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags() {
+  ReadShardOptions options;
+  options.images.resize = absl::GetFlag(FLAGS_resize);
+  options.images.crop = absl::GetFlag(FLAGS_crop);
+  const std::string interpolation = absl::GetFlag(FLAGS_interpolation);
+  if (interpolation == "bicubic") {
+    options.images.interpolation = Interpolation::kBicubic;
+  } else if (interpolation != "bilinear") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--interpolation=", interpolation, ", want bilinear or bicubic"));
+  }
+  options.max_samples = absl::GetFlag(FLAGS_max_samples);
+  options.max_sample_bytes = absl::GetFlag(FLAGS_max_sample_bytes);
+  options.seed = absl::GetFlag(FLAGS_draw_seed);
+  QS_RETURN_IF_ERROR(options.Validate());
+  return options;
 }
 
 ProgressBar::~ProgressBar() { Finish(); }

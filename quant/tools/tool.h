@@ -8,6 +8,7 @@
 #include "client/cli/command_line.h"
 #include "quant/base/job_control.h"
 #include "quant/data/preprocessing.h"
+#include "quant/data/read_options.h"
 
 namespace quantserve {
 
@@ -31,6 +32,13 @@ int UsageFailure(const char* tool, const std::string& message);
 FlagGroup PreprocessingFlags();
 // What they say. INVALID_ARGUMENT, naming the flag.
 absl::StatusOr<Preprocessing> PreprocessingFromFlags();
+
+// --resize, --crop and --interpolation, for a tool's usage page.
+FlagGroup ImageFlags();
+// --max_samples, --max_sample_bytes and --draw_seed, for a tool's usage page.
+FlagGroup DrawFlags();
+// What both say. INVALID_ARGUMENT, naming the flag.
+absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags();
 
 // A bar on a terminal, a line for each phase elsewhere; on stderr. Must outlive
 // the job that reports to it.

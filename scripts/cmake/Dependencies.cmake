@@ -19,6 +19,8 @@ find_package(spdlog REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(libzip REQUIRED IMPORTED_TARGET libzip)
+pkg_check_modules(turbojpeg REQUIRED IMPORTED_TARGET libturbojpeg)
+find_package(PNG REQUIRED)
 if(QUANTSERVE_WITH_TORCH)
   find_package(Torch REQUIRED)
   # A target of our own, so that LibTorch's global flags stay with its users.

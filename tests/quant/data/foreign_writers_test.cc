@@ -33,6 +33,13 @@ void ExpectGood(const fs::path& file) {
   ASSERT_TRUE(shard.ok()) << shard.status();
   EXPECT_EQ(shard->size(), 5);
   EXPECT_EQ(shard->sample_shape(), (Shape{2, 3, 4}));
+  const bool several =
+      file.filename().string().find("inputs") != std::string::npos;
+  EXPECT_EQ(shard->num_inputs(), several ? 2u : 1u) << file;
+  if (several) {
+    EXPECT_EQ(shard->dtype(1), DType::kI64) << file;
+    EXPECT_EQ(shard->samples(1).data<int64_t>()[0], 4) << file;
+  }
   Preprocessing plain;
   plain.scale = 1;
   std::vector<float> values(120), want(120);
@@ -69,8 +76,8 @@ TEST(ForeignWritersTest, GoodFilesAreReadAndBadOnesRefused) {
       ++bad;
     }
   }
-  EXPECT_EQ(good, 15);
-  EXPECT_EQ(bad, 12);
+  EXPECT_EQ(good, 20);
+  EXPECT_EQ(bad, 15);
 }
 
 }  // namespace

@@ -212,11 +212,12 @@ TEST(ReadShardTest, RefusesWhatIsNoFile) {
   EXPECT_EQ(ReadShard("", {}).status().code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(ReadShard(TempPath("") + "a.npy/b.npy", {}).status().code(),
             absl::StatusCode::kNotFound);
+  // A folder is an image folder, whatever it is called.
   std::filesystem::create_directories(TempPath("folder.npy"));
   const auto folder = ReadShard(TempPath("folder.npy"), {});
   EXPECT_EQ(folder.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(folder.status().message()),
-              HasSubstr("is not a regular file"));
+              HasSubstr("holds no images"));
 }
 
 // Opening a pipe would wait for somebody who writes to it.
@@ -225,6 +226,32 @@ TEST(ReadShardTest, RefusesPipesWithoutWaiting) {
   ASSERT_EQ(mkfifo(path.c_str(), 0600), 0);
   EXPECT_EQ(ReadShard(path, {}).status().code(),
             absl::StatusCode::kInvalidArgument);
+}
+
+TEST(ReadShardTest, OneSampleOneClassAndConstantsAreShards) {
+  const std::string path = WriteTemp(
+      "one.npz",
+      ZipFile(
+          {{"x.npy", NpyFile(NpyHeader("<f4", "(1, 2)"), Raw<float>({0, 0}))},
+           {"y.npy", NpyFile(NpyHeader("<i8", "(1,)"), Raw<int64_t>({0}))}}));
+  const auto one = ReadShard(path, {});
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_EQ(one->size(), 1);
+  EXPECT_EQ(one->population(), 1);
+  const auto scalars = ReadShard(
+      WriteTemp("scalars.npy",
+                NpyFile(NpyHeader("|u1", "(3,)"), std::string(3, '\0'))),
+      {});
+  ASSERT_TRUE(scalars.ok()) << scalars.status();
+  EXPECT_EQ(scalars->sample_shape(), Shape{});
+}
+
+TEST(ReadShardTest, OptionsAreChecked) {
+  ReadShardOptions options;
+  options.max_samples = -1;
+  EXPECT_THAT(
+      std::string(ReadShard(TempPath("none.npy"), options).status().message()),
+      HasSubstr("max_samples is -1, expected"));
 }
 
 TEST(ReadShardTest, ReadsTheRealShards) {

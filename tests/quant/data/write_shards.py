@@ -37,6 +37,18 @@ def main():
     torch.save(torch.cat([tensor, tensor])[5:], path("good_slice.pt"))
     torch.save(torch.nn.Parameter(tensor), path("good_parameter.pt"))
 
+    # Token ids, and several inputs; the first one is x.
+    np.save(path("good_i8.npy"), x.astype(np.int64))
+    np.save(path("good_i4.npy"), x.astype(np.int32))
+    torch.save(tensor.long(), path("good_long.pt"))
+    np.savez(path("good_inputs_labelled.npz"), input_0=x, input_1=y, labels=y)
+    torch.save({"input_0": tensor, "input_1": labels.int(), "y": labels},
+               path("good_inputs_labelled.pt"))
+
+    np.savez(path("bad_gap.npz"), input_0=x, input_2=x)
+    torch.save({"input_0": tensor, "input_1": labels[:4]},
+               path("bad_lengths.pt"))
+    np.save(path("bad_large_integer.npy"), np.array([[1], [2**24 + 1]]))
     np.save(path("bad_fortran.npy"), np.asfortranarray(x))
     np.save(path("bad_objects.npy"), np.array([{}, 1], dtype=object))
     np.save(path("bad_big_endian.npy"), x.astype(">f4"))

@@ -1,5 +1,7 @@
 #include "tests/quant/data/writers.h"
 
+#include <png.h>
+#include <turbojpeg.h>
 #include <unistd.h>
 #include <zip.h>
 
@@ -10,7 +12,7 @@
 #include <stdexcept>
 
 #include "gtest/gtest.h"
-#include "quant/data/file.h"
+#include "quant/data/byte_stream.h"
 
 namespace quantserve {
 namespace {
@@ -114,16 +116,58 @@ std::string PtFile(const std::string& pickle,
   return ZipFile(entries);
 }
 
+namespace {
+
+std::string Gradient(int width, int height) {
+  std::string rgb;
+  for (int i = 0; i < width * height; ++i) {
+    for (int c : {255 * (i % width) / width, 255 * i / (width * height), 90}) {
+      rgb.push_back(static_cast<char>(c));
+    }
+  }
+  return rgb;
+}
+
+}  // namespace
+
+std::string JpegFile(int width, int height) {
+  const std::string rgb = Gradient(width, height);
+  const tjhandle handle = tjInitCompress();
+  unsigned char* bytes = nullptr;
+  unsigned long size = 0;  // NOLINT(google-runtime-int): TurboJPEG's own type
+  Require(
+      tjCompress2(handle, reinterpret_cast<const uint8_t*>(rgb.data()), width,
+                  0, height, TJPF_RGB, &bytes, &size, TJSAMP_420, 90, 0) == 0,
+      "tjCompress2");
+  std::string file(reinterpret_cast<const char*>(bytes), size);
+  tjFree(bytes);
+  tjDestroy(handle);
+  return file;
+}
+
+std::string PngFile(int width, int height) {
+  const std::string rgb = Gradient(width, height);
+  png_image image = {};
+  image.version = PNG_IMAGE_VERSION;
+  image.width = width;
+  image.height = height;
+  image.format = PNG_FORMAT_RGB;
+  png_alloc_size_t size = PNG_IMAGE_PNG_SIZE_MAX(image);
+  std::string file(size, '\0');
+  Require(png_image_write_to_memory(&image, file.data(), &size, 0, rgb.data(),
+                                    0, nullptr) != 0,
+          "png_image_write_to_memory");
+  file.resize(size);
+  return file;
+}
+
 absl::StatusOr<RawShard> ReadCifar10Bytes(const std::string& bytes) {
-  const auto file = FileStream::Open(WriteTemp("bytes", bytes));
-  if (!file.ok()) return file.status();
-  return ReadCifar10(file->get(), {});
+  MemoryStream stream(bytes);
+  return ReadCifar10(&stream, {});
 }
 
 absl::StatusOr<RawShard> ReadNpyBytes(const std::string& bytes) {
-  auto file = FileStream::Open(WriteTemp("bytes", bytes));
-  if (!file.ok()) return file.status();
-  return ReadNpyShard(*std::move(file), {});
+  return ReadNpyShard(std::make_unique<MemoryStream>(bytes), {});
 }
 
 absl::StatusOr<RawShard> ReadNpzBytes(const std::string& bytes,

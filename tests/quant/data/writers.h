@@ -56,6 +56,10 @@ std::string PickleFile(const std::string& body);
 std::string PtFile(const std::string& pickle,
                    const std::vector<std::string>& records);
 
+// A whole image of this size, a gradient.
+std::string JpegFile(int width, int height);
+std::string PngFile(int width, int height);
+
 // What the readers make of a file with these bytes. `max_bytes` is the
 // options'.
 absl::StatusOr<RawShard> ReadCifar10Bytes(const std::string& bytes);

@@ -13,6 +13,7 @@
 #include "quant/eval/evaluate.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/torch/torch.h"
+#include "tests/quant/data/writers.h"
 #include "tests/testing/script_model.h"
 
 namespace quantserve {
@@ -124,6 +125,31 @@ TEST_F(ToolsTest, QuantizesAndEvaluates) {
   EXPECT_EQ(json.at("threads"), 1);
   EXPECT_GT(json.at("agreement"), 0.8);
   EXPECT_GT(json.at("sqnr_db"), 15);
+}
+
+// Pictures of different sizes, in a folder for each class.
+TEST_F(ToolsTest, ReadsImageFoldersAndDrawsFromThem) {
+  for (int i = 0; i < 30; ++i) {
+    const std::string folder = Path(absl::StrCat("images/", i % 10));
+    fs::create_directories(folder);
+    std::ofstream(absl::StrCat(folder, "/", i, i % 2 == 0 ? ".png" : ".jpg"),
+                  std::ios::binary)
+        << (i % 2 == 0 ? PngFile(40 + i, 50) : JpegFile(50, 40 + i));
+  }
+  const std::string images =
+      "--resize=24 --crop=20 --interpolation=bicubic --max_samples=12 ";
+  const Result q = Quantize("model.pt", "images", images);
+  ASSERT_EQ(q.code, 0) << q.err;
+  EXPECT_THAT(q.out, HasSubstr("12 samples"));
+  EXPECT_THAT(q.err, HasSubstr("read ..."));
+  const Result e = Tool(
+      absl::StrCat("evaluate_model --model_path ", Path("model.pt"),
+                   " --test_data ", Path("images"), " --format json ", images));
+  ASSERT_EQ(e.code, 0) << e.err;
+  EXPECT_EQ(nlohmann::json::parse(e.out).at("samples"), 12);
+  const Result uneven = Quantize("model.pt", "images", "--resize=24");
+  EXPECT_EQ(uneven.code, 1);
+  EXPECT_THAT(uneven.err, HasSubstr("a crop makes sizes equal"));
 }
 
 // The system kills a process that writes more than it may: here in the middle
@@ -264,6 +290,15 @@ TEST_F(ToolsTest, BadInputGivesOneClearLine) {
        1,
        {"--mean", "\"a\""}},
       {"deviation of zero", calibrate + "$/shard.bin --std=0", 1, {"std"}},
+      {"unknown interpolation",
+       calibrate + "$/shard.bin --interpolation=nearest",
+       1,
+       {"--interpolation=nearest", "bilinear or bicubic"}},
+      {"negative crop", calibrate + "$/shard.bin --crop=-1", 1, {"crop", "-1"}},
+      {"memory for no sample",
+       calibrate + "$/shard.bin --max_sample_bytes=100",
+       1,
+       {"max_sample_bytes", "3088"}},
       {"no samples", calibrate + "$/shard.bin --samples=0", 1, {"samples"}},
       {"unknown observer",
        calibrate + "$/shard.bin --observer=best",

@@ -64,7 +64,7 @@ std::string SqnrSection(const QuantizationReport& report) {
   Series both = local;
   both.insert(both.end(), cumulative.begin(), cumulative.end());
   LayerChart chart(report.layers, AxisFor(both), [](double db) {
-    return absl::StrCat(FormatReal(db).substr(0, FormatReal(db).find('.')));
+    return std::abs(db) < 1e5 ? PlainNumber(db, 2) : FormatReal(db);
   });
   chart.AddIslands();
   chart.AddLine(local, "thin");

@@ -12,6 +12,8 @@
 namespace quantserve::report {
 namespace {
 
+// From here on digits say nothing: powers of ten.
+constexpr double kHuge = 1e5;
 constexpr char kNarrowSpace[] = "\u202f";
 
 std::string RealMinus(std::string number) {
@@ -71,65 +73,6 @@ std::string FormatBytes(int64_t bytes) {
   return si.empty() ? absl::StrCat(FormatCount(bytes), kNarrowSpace, "B") : si;
 }
 
-std::string FormatPercent(double share) {
-  if (!std::isfinite(share)) return std::isnan(share) ? kMissing : "∞";
-  const double percent = share * 100;
-  if (percent == 0) return absl::StrCat("0", kNarrowSpace, "%");
-  const double size = std::abs(percent);
-  std::string number;
-  if (size < 1e-3) {
-    number = percent < 0 ? "> −0.001" : "< 0.001";
-  } else if (size < 0.1) {  // two significant digits
-    number = absl::StrFormat("%.*f",
-                             size < 1e-3   ? 5
-                             : size < 1e-2 ? 4
-                                           : 3,
-                             percent);
-  } else if (percent < 100 && percent > 99.99) {
-    number = "> 99.99";
-  } else {
-    number = percent == std::round(percent) && size >= 100
-                 ? absl::StrFormat("%.0f", percent)
-                 : absl::StrFormat("%.2f", percent);
-  }
-  return RealMinus(absl::StrCat(number, kNarrowSpace, "%"));
-}
-
-std::string FormatPoints(double difference) {
-  if (!std::isfinite(difference)) return kMissing;
-  std::string points = absl::StrFormat("%+.2f", difference * 100);
-  if (points == "-0.00" || points == "+0.00") points = "±0.00";
-  return RealMinus(absl::StrCat(points, kNarrowSpace, "points"));
-}
-
-std::string FormatDb(double decibels) {
-  if (std::isnan(decibels)) return kMissing;
-  const std::string number = std::isinf(decibels)
-                                 ? (decibels < 0 ? "-∞" : "∞")
-                                 : absl::StrFormat("%.1f", decibels);
-  return RealMinus(absl::StrCat(number, kNarrowSpace, "dB"));
-}
-
-std::string FormatElapsed(absl::Duration time) {
-  if (time == absl::InfiniteDuration()) return "∞";
-  if (time == -absl::InfiniteDuration()) return "−∞";
-  const double seconds = absl::ToDoubleSeconds(time);
-  const auto whole =
-      static_cast<int64_t>(std::llround(std::clamp(seconds, -9e15, 9e15)));
-  if (whole >= 3600) {
-    return absl::StrCat(FormatCount(whole / 3600), kNarrowSpace, "h",
-                        kNarrowSpace, whole % 3600 / 60, kNarrowSpace, "min");
-  }
-  if (whole >= 60) {
-    return absl::StrCat(whole / 60, kNarrowSpace, "min", kNarrowSpace,
-                        whole % 60, kNarrowSpace, "s");
-  }
-  if (seconds == 0) return absl::StrCat("0", kNarrowSpace, "s");
-  const std::string number =
-      InUnits(seconds, {{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}, {1e-9, "ns"}});
-  return number.empty() ? absl::StrCat("< 1", kNarrowSpace, "ns") : number;
-}
-
 std::string FormatReal(double value) {
   if (std::isnan(value)) return kMissing;
   if (std::isinf(value)) return value < 0 ? "−∞" : "∞";
@@ -160,8 +103,74 @@ std::string FormatReal(double value) {
   return RealMinus(absl::StrCat(text.substr(0, e), "×10", exponent));
 }
 
+std::string FormatPercent(double share) {
+  if (!std::isfinite(share)) return std::isnan(share) ? kMissing : "∞";
+  const double percent = share * 100;
+  if (percent == 0) return absl::StrCat("0", kNarrowSpace, "%");
+  const double size = std::abs(percent);
+  std::string number;
+  if (size >= kHuge) {
+    number = FormatReal(percent);
+  } else if (size < 1e-3) {
+    number = percent < 0 ? "> −0.001" : "< 0.001";
+  } else if (size < 0.1) {  // two significant digits
+    number = absl::StrFormat("%.*f",
+                             size < 1e-3   ? 5
+                             : size < 1e-2 ? 4
+                                           : 3,
+                             percent);
+  } else if (percent < 100 && percent > 99.99) {
+    number = "> 99.99";
+  } else {
+    number = percent == std::round(percent) && size >= 100
+                 ? absl::StrFormat("%.0f", percent)
+                 : absl::StrFormat("%.2f", percent);
+  }
+  return RealMinus(absl::StrCat(number, kNarrowSpace, "%"));
+}
+
+std::string FormatPoints(double difference) {
+  if (!std::isfinite(difference)) return kMissing;
+  const double size = std::abs(difference) * 100;
+  std::string points = size >= kHuge
+                           ? FormatReal(difference * 100)
+                           : absl::StrFormat("%+.2f", difference * 100);
+  if (points == "-0.00" || points == "+0.00") points = "±0.00";
+  return RealMinus(absl::StrCat(points, kNarrowSpace, "points"));
+}
+
+std::string FormatDb(double decibels) {
+  if (std::isnan(decibels)) return kMissing;
+  const std::string number = std::isinf(decibels) ? (decibels < 0 ? "-∞" : "∞")
+                             : std::abs(decibels) >= kHuge
+                                 ? FormatReal(decibels)
+                                 : absl::StrFormat("%.1f", decibels);
+  return RealMinus(absl::StrCat(number, kNarrowSpace, "dB"));
+}
+
+std::string FormatElapsed(absl::Duration time) {
+  if (time == absl::InfiniteDuration()) return "∞";
+  if (time == -absl::InfiniteDuration()) return "−∞";
+  const double seconds = absl::ToDoubleSeconds(time);
+  const auto whole =
+      static_cast<int64_t>(std::llround(std::clamp(seconds, -9e15, 9e15)));
+  if (whole >= 3600) {
+    return absl::StrCat(FormatCount(whole / 3600), kNarrowSpace, "h",
+                        kNarrowSpace, whole % 3600 / 60, kNarrowSpace, "min");
+  }
+  if (whole >= 60) {
+    return absl::StrCat(whole / 60, kNarrowSpace, "min", kNarrowSpace,
+                        whole % 60, kNarrowSpace, "s");
+  }
+  if (seconds == 0) return absl::StrCat("0", kNarrowSpace, "s");
+  const std::string number =
+      InUnits(seconds, {{1, "s"}, {1e-3, "ms"}, {1e-6, "µs"}, {1e-9, "ns"}});
+  return number.empty() ? absl::StrCat("< 1", kNarrowSpace, "ns") : number;
+}
+
 std::string FormatRatio(double ratio) {
   if (!std::isfinite(ratio)) return kMissing;
+  if (std::abs(ratio) >= kHuge) return FormatReal(ratio) + "×";
   return absl::StrCat(absl::StrFormat("%.*f", ratio < 10 ? 1 : 0, ratio), "×");
 }
 

@@ -11,7 +11,7 @@ namespace quantserve::report {
 namespace {
 
 // Colours of phases repeat after this many.
-constexpr size_t kPhaseColours = 5;
+constexpr size_t kPhaseColours = 6;
 
 std::string Fact(absl::string_view name, const std::string& value,
                  absl::string_view css = "") {

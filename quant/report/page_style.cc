@@ -195,14 +195,17 @@ article .small { margin: .2rem 0 0; }
 #facts h3:first-of-type { margin-top: 0; }
 .phases { list-style: none; padding: 0; display: flex; flex-wrap: wrap;
   gap: .2rem 1.5rem; font-size: .875rem; margin: .6rem 0 0; }
-.phase0, .k-phase0 { fill: var(--int8); background: var(--int8); }
-.phase1, .k-phase1 { fill: var(--behind); background: var(--behind); }
-.phase2, .k-phase2 { fill: var(--good); background: var(--good); }
-.phase3, .k-phase3 { fill: var(--soft); background: var(--soft); }
-.phase4, .k-phase4 { fill: var(--fp32); background: var(--fp32); }
+/* Shades of ink: the colours mean precision. */
+.strip rect { stroke: var(--paper); }
+.phases i { background: var(--ink); }
+.phase1, .k-phase1 { opacity: .35; }
+.phase2, .k-phase2 { opacity: .7; }
+.phase3, .k-phase3 { opacity: .2; }
+.phase4, .k-phase4 { opacity: .85; }
+.phase5, .k-phase5 { opacity: .5; }
 footer { margin-top: 3rem; padding-bottom: 2rem; }
 
-@media (max-width: 46rem) {
+@media screen and (max-width: 46rem) {
   main, footer { padding: 0 1rem; }
   header { padding-top: 1.5rem; }
   h1 { font-size: 1.6rem; }
@@ -250,13 +253,14 @@ footer { margin-top: 3rem; padding-bottom: 2rem; }
   :root { --paper: #fff; --card: #f6f7f9; --ink: #000; --soft: #444;
     --rule: #ccc; --behind: #c3cad3; --int8: #0b63c4; --fp32: #b5520a;
     --clip: #c81e4a; --good: #17743a; --band: rgb(181 82 10 / .12); }
-  body { font-size: 10pt; }
+  html { font-size: 11.5px; }
   input { display: none; }
   .scroll { overflow: visible; }
-  #layer-table { font-size: 6.5pt; }
-  #layer-table :is(td, th) { white-space: normal; min-width: 0;
-    padding: .15rem .25rem; }
-  #layer-table .why { min-width: 0; }
+  header { padding-top: 0; }
+  #layer-table, #layer-table thead th { font-size: .65rem; }
+  #layer-table :is(td, th) { min-width: 0; padding: .2rem .25rem; }
+  #layer-table tbody th { min-width: 6rem; }
+  #layer-table .bar { display: none; }
   tr { break-inside: avoid; }
   h2, h3 { break-after: avoid; }
   article { content-visibility: visible; }

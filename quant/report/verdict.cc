@@ -46,24 +46,42 @@ bool HasBoth(const Compared& compared) {
   return compared.fp32 != nullptr && compared.int8 != nullptr;
 }
 
-std::string QualityClause(const Compared& compared) {
-  if (compared.int8 == nullptr) return "";
-  const VariantSummary& int8 = *compared.int8;
-  if (int8.accuracy) {
+// What was measured and is a number.
+struct Quality {
+  std::optional<double> fp32_accuracy, accuracy, agreement, sqnr_db;
+};
+
+Quality QualityOf(const Compared& compared) {
+  const auto finite = [](const std::optional<double>& value) {
+    return value && std::isfinite(*value) ? value : std::nullopt;
+  };
+  Quality quality;
+  if (compared.int8 != nullptr) {
+    quality.accuracy = finite(compared.int8->accuracy);
+    quality.agreement = finite(compared.int8->agreement);
+    quality.sqnr_db = finite(compared.int8->sqnr_db);
+  }
+  if (HasBoth(compared))
+    quality.fp32_accuracy = finite(compared.fp32->accuracy);
+  return quality;
+}
+
+std::string QualityClause(const Quality& quality) {
+  if (quality.accuracy) {
     return absl::StrCat(
-        "is right in ", FormatPercent(*int8.accuracy), " of the samples",
-        HasBoth(compared) && compared.fp32->accuracy
-            ? absl::StrCat(" (FP32: ", FormatPercent(*compared.fp32->accuracy),
+        "is right in ", FormatPercent(*quality.accuracy), " of the samples",
+        quality.fp32_accuracy
+            ? absl::StrCat(" (FP32: ", FormatPercent(*quality.fp32_accuracy),
                            ")")
             : "");
   }
-  if (int8.agreement) {
-    return absl::StrCat("agrees with FP32 on ", FormatPercent(*int8.agreement),
-                        " of the samples");
+  if (quality.agreement) {
+    return absl::StrCat("agrees with FP32 on ",
+                        FormatPercent(*quality.agreement), " of the samples");
   }
-  if (int8.sqnr_db) {
+  if (quality.sqnr_db) {
     return absl::StrCat("gives FP32’s output with a signal-to-noise ratio of ",
-                        FormatDb(*int8.sqnr_db));
+                        FormatDb(*quality.sqnr_db));
   }
   return "";
 }
@@ -74,31 +92,30 @@ std::string Tile(absl::string_view label, absl::string_view value,
                       "</strong><small>", detail, "</small></dd></div>\n");
 }
 
-std::string QualityTile(const Compared& compared) {
-  if (compared.int8 == nullptr) return "";
-  const VariantSummary& int8 = *compared.int8;
-  if (int8.accuracy && HasBoth(compared) && compared.fp32->accuracy) {
+std::string QualityTile(const Quality& quality) {
+  if (quality.accuracy && quality.fp32_accuracy) {
     return Tile("Accuracy",
-                FormatPoints(*int8.accuracy - *compared.fp32->accuracy),
-                absl::StrCat(FormatPercent(*compared.fp32->accuracy), " → ",
-                             FormatPercent(*int8.accuracy)));
+                FormatPoints(*quality.accuracy - *quality.fp32_accuracy),
+                absl::StrCat(FormatPercent(*quality.fp32_accuracy), " → ",
+                             FormatPercent(*quality.accuracy)));
   }
-  if (int8.accuracy) {
-    return Tile("Accuracy", FormatPercent(*int8.accuracy), "of INT8");
+  if (quality.accuracy) {
+    return Tile("Accuracy", FormatPercent(*quality.accuracy), "of INT8");
   }
-  if (int8.agreement) {
-    return Tile("Agreement", FormatPercent(*int8.agreement),
-                int8.sqnr_db ? absl::StrCat("SQNR ", FormatDb(*int8.sqnr_db))
-                             : "equal answers");
+  if (quality.agreement) {
+    return Tile("Agreement", FormatPercent(*quality.agreement),
+                quality.sqnr_db
+                    ? absl::StrCat("SQNR ", FormatDb(*quality.sqnr_db))
+                    : "equal answers");
   }
-  if (int8.sqnr_db) {
-    return Tile("SQNR", FormatDb(*int8.sqnr_db), "of the output");
+  if (quality.sqnr_db) {
+    return Tile("SQNR", FormatDb(*quality.sqnr_db), "of the output");
   }
   return "";
 }
 
 std::string Tiles(const ReportDocument& document, const Compared& compared) {
-  std::string tiles = QualityTile(compared);
+  std::string tiles = QualityTile(QualityOf(compared));
   if (const auto speed = SpeedUp(compared)) {
     tiles += Tile("Speed", FormatRatio(*speed),
                   absl::StrCat(FormatElapsed(compared.fp32->latency_p50), " → ",
@@ -156,7 +173,7 @@ std::optional<double> Shrinkage(const Compared& compared) {
 std::string VerdictSentence(const ReportDocument& document) {
   const Compared compared = ComparedVariants(document);
   std::vector<std::string> clauses;
-  const std::string quality = QualityClause(compared);
+  const std::string quality = QualityClause(QualityOf(compared));
   if (!quality.empty()) clauses.push_back(quality);
   if (const auto speed = SpeedUp(compared)) {
     clauses.push_back(Speed(*speed));
@@ -164,10 +181,10 @@ std::string VerdictSentence(const ReportDocument& document) {
   if (const auto size = Shrinkage(compared)) {
     clauses.push_back(Size(*size));
   }
-  if (!document.quantization.layers.empty()) {
-    clauses.push_back(absl::StrCat(
-        "does ", FormatPercent(document.quantization.int8_macs_share),
-        " of its multiply–accumulates in 8 bits"));
+  const double share = document.quantization.int8_macs_share;
+  if (!document.quantization.layers.empty() && std::isfinite(share)) {
+    clauses.push_back(absl::StrCat("does ", FormatPercent(share),
+                                   " of its multiply–accumulates in 8 bits"));
   }
   if (clauses.empty()) return "Nothing was measured.";
   std::string sentence = "The INT8 model ";

@@ -16,7 +16,7 @@ namespace {
 constexpr double kHuge = 1e5;
 constexpr char kNarrowSpace[] = "\u202f";
 
-std::string RealMinus(std::string number) {
+std::string RealMinus(const std::string& number) {
   return absl::StrReplaceAll(number, {{"-", "−"}});
 }
 

@@ -6,11 +6,11 @@
 
 namespace quantserve {
 
-// A ResNet-34 on 224 by 224 images with a small FP32 head: 62 layers,
+// A ResNet-34 on 224 by 224 images with a small head of its own: 59 layers,
 // histograms like those of ReLUs, of sums and of heavy tails.
 ReportDocument SampleDocument();
 
-// The same with `layers` layers, named by their numbers from the 63rd on.
+// The same with `layers` layers, named by their numbers from the 60th on.
 ReportDocument SampleDocumentOf(int layers);
 
 // What a hostile model could bring: markup, quotes, controls, broken UTF-8,

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 [ -f build/tsan/compile_commands.json ] || cmake --preset tsan >/dev/null
-git ls-files quant/{base,data,eval,onednn,ranges,tensor}/'*.cc' |
+git ls-files quant/{base,data,eval,onednn,ranges,report,tensor}/'*.cc' |
   xargs -P "$(nproc)" -n 4 clang-tidy -quiet -p build/tsan \
     --extra-arg=-Wno-unknown-warning-option --warnings-as-errors='*' \
     2>/dev/null

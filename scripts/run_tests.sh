@@ -59,9 +59,9 @@ for step in $steps; do
   asan)
     # What reads untrusted bytes or computes addresses. LibTorch's and gRPC's
     # headers would triple the time to build.
-    say "asan: shards, ranges, plans, passes, the oneDNN engine, the core"
+    say "asan: shards, ranges, plans, passes, reports, the oneDNN engine, the core"
     sanitized asan base_test tensor_test data_test ranges_test plan_test \
-      reference_test passes_test eval_test onednn_operators_test \
+      reference_test passes_test report_test eval_test onednn_operators_test \
       onednn_kernels_test onednn_engine_test server_core_test
     ;;
   clang)

@@ -38,7 +38,8 @@ bool IsIdentity(const jit::Node* node) {
 std::string IslandName(const jit::Graph& graph) {
   constexpr size_t kMaxNames = 4;
   static const auto* kPlumbing =
-      new std::set<std::string>{"aten::to", "aten::contiguous"};
+      new std::set<std::string>{"aten::to",      "aten::contiguous", "aten::permute", "aten::transpose",
+      "aten::reshape", "aten::view",       "aten::expand",  "aten::slice"};
   std::vector<std::string> names;
   size_t more = 0;
   for (const jit::Node* node : graph.nodes()) {
@@ -54,7 +55,7 @@ std::string IslandName(const jit::Graph& graph) {
       ++more;
     }
   }
-  if (names.empty()) return "copy";
+  if (names.empty()) return "data movement";
   if (more > 0) names.push_back(absl::StrCat(more, " more"));
   return absl::StrJoin(names, "+");
 }

@@ -65,6 +65,10 @@ bool ImportCat(const jit::Node* node, ImportContext* context) {
   }
   if (*axis < 0) *axis += context->ShapeOf(Output(node)).size();
   if (inputs.empty() || *axis < 1) return false;
+  if (inputs.size() == 1) {
+    context->Alias(Output(node), inputs[0]);
+    return true;
+  }
   context->Append(OpKind::kConcat, std::move(inputs), Output(node),
                   ConcatAttrs{*axis});
   return true;

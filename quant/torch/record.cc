@@ -97,8 +97,8 @@ absl::StatusOr<RecordedValues> RecordValues(
     const torch::jit::Module& module, const std::shared_ptr<Graph>& graph,
     const std::vector<InputSpec>& inputs) {
   const std::string what =
-      absl::StrCat("model does not run on a batch of samples of shape ",
-                   InputSpecsString(inputs));
+      absl::StrCat("model does not run on a batch of samples of shape [",
+                   InputSpecsString(inputs), "]");
   return BehindWall(
       absl::StatusCode::kInvalidArgument, what,
       [&]() -> absl::StatusOr<RecordedValues> {

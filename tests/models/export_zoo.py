@@ -296,7 +296,7 @@ def bottlenecks(**options):
         tv.resnet.Bottleneck, [1, 2, 1, 1], num_classes=CLASSES, **options)
 
 
-def vision(make, size=64, count=128, steps=50):
+def vision(make, size=64, count=128, steps=50, rate=2e-3):
     """A network of torchvision's, trained for a moment on pictures of ten
     kinds: one of ten smooth patterns each, and as much noise."""
 
@@ -311,9 +311,9 @@ def vision(make, size=64, count=128, steps=50):
                 module.p = 0.0
             if isinstance(module, torchvision.ops.StochasticDepth):
                 module.p = 0.0
-        optimiser = torch.optim.Adam(model.parameters(), lr=2e-3)
+        optimiser = torch.optim.Adam(model.parameters(), lr=rate)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, 2e-3, total_steps=steps)
+            optimiser, rate, total_steps=steps)
         model.train()
         for step in range(steps):
             rows = slice(16 * step, 16 * step + 16)
@@ -372,19 +372,19 @@ ZOO = {
     "vgg11": vision(lambda: small_head(tv.vgg11(**K), 128)),
     "vgg11_bn": vision(lambda: small_head(tv.vgg11_bn(**K), 128)),
     "alexnet": vision(lambda: small_head(tv.alexnet(**K), 128)),
-    "squeezenet": vision(lambda: tv.squeezenet1_1(**K)),
+    "squeezenet": vision(lambda: tv.squeezenet1_1(**K), rate=3e-4),
     "densenet": vision(lambda: tv.densenet.DenseNet(16, (3, 4, 3, 2), 32, **K)),
     "googlenet": vision(lambda: tv.googlenet(
         aux_logits=False, init_weights=False, **K)),
     "inception_v3": vision(lambda: tv.inception_v3(
         aux_logits=False, init_weights=False, **K), size=80),
-    "shufflenet_v2": vision(lambda: tv.shufflenet_v2_x1_0(**K)),
-    "mobilenet_v2": vision(lambda: tv.mobilenet_v2(**K)),
+    "shufflenet_v2": vision(lambda: tv.shufflenet_v2_x1_0(**K), steps=80),
+    "mobilenet_v2": vision(lambda: tv.mobilenet_v2(**K), steps=120),
     "mobilenet_v3": vision(lambda: tv.mobilenet_v3_small(**K)),
-    "mnasnet": vision(lambda: tv.mnasnet1_0(**K)),
-    "efficientnet": vision(lambda: tv.efficientnet_b0(**K)),
-    "regnet_x": vision(lambda: tv.regnet_x_400mf(**K)),
-    "regnet_y": vision(lambda: tv.regnet_y_400mf(**K)),
+    "mnasnet": vision(lambda: tv.mnasnet1_0(**K), steps=160),
+    "efficientnet": vision(lambda: tv.efficientnet_b0(**K), steps=120),
+    "regnet_x": vision(lambda: tv.regnet_x_400mf(**K), steps=100),
+    "regnet_y": vision(lambda: tv.regnet_y_400mf(**K), steps=80),
     "convnext": vision(lambda: tv.convnext.ConvNeXt(
         [tv.convnext.CNBlockConfig(32, 64, 2),
          tv.convnext.CNBlockConfig(64, 128, 2),

@@ -124,17 +124,20 @@ class Pipeline : public ModelPipeline {
     calibrate.batch = options.batch;
     clock.Begin("calibrate");
     QS_ASSIGN_OR_RETURN(
-        const RangeMap ranges,
+        const Calibration calibration,
         Calibrate(plan_, shard, options_.preprocessing, calibrate, control));
 
     ReturnFreedMemory();
 
     clock.Begin("convert");
     QS_RETURN_IF_ERROR(control.Report("convert", 0, 1));
-    QuantizePlanOptions quantize;
-    quantize.weight_bits = Cpu().vnni ? 8 : 7;
+    Recipe recipe;
+    recipe.weight_bits = Cpu().vnni ? 8 : 7;
+    recipe.ranges = calibration.Ranges(options.ranges);
+    recipe.bias_shifts = AnalyticBiasShifts(plan_, calibration.channel_means(),
+                                            recipe.weight_bits);
     QS_ASSIGN_OR_RETURN(QuantizedPlan quantized,
-                        QuantizePlan(plan_, ranges, quantize));
+                        QuantizePlan(plan_, recipe, {}));
     QS_RETURN_IF_ERROR(control.Report("convert", 1, 1));
 
     clock.Begin("compile");
@@ -144,9 +147,9 @@ class Pipeline : public ModelPipeline {
     QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
     clock.End();
 
-    FillReport(options, shard, quantize, quantized.outcomes, &result.report);
+    FillReport(options, shard, recipe, quantized.outcomes, &result.report);
     const std::string manifest =
-        ArtifactJson(info_, options, quantize, shard.name(), ranges);
+        ArtifactJson(info_, options, shard.name(), recipe);
     result.save = [plan, manifest](const std::string& path) {
       return SaveTorchScript(*plan, path, {{kArtifactFile, manifest}});
     };
@@ -226,14 +229,14 @@ class Pipeline : public ModelPipeline {
   }
 
   static void FillReport(const QuantizeOptions& options, const Shard& shard,
-                         const QuantizePlanOptions& quantize,
+                         const Recipe& recipe,
                          const std::vector<NodeOutcome>& outcomes,
                          QuantizationReport* report) {
     report->range_method = RangeMethodName(options.ranges.method);
     report->shard = shard.name();
     report->samples = std::min(options.samples, shard.size());
-    report->weight_bits = quantize.weight_bits;
-    if (quantize.weight_bits < 8) {
+    report->weight_bits = recipe.weight_bits;
+    if (recipe.weight_bits < 8) {
       report->notes.push_back(
           "the processor has no VNNI: weights use 7 bits, so that products do "
           "not saturate");

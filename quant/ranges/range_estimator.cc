@@ -161,9 +161,10 @@ void RangeEstimator::ObserveHistogram(absl::Span<const float> values) {
   }
 }
 
-Range RangeEstimator::Estimate(int levels, bool symmetric) const {
+Range RangeEstimator::Estimate(const RangeOptions& options, int levels,
+                               bool symmetric) const {
   Range range{min_, max_};
-  switch (options_.method) {
+  switch (options.method) {
     case RangeMethod::kMinMax:
       break;
     case RangeMethod::kMovingAverage:
@@ -171,7 +172,7 @@ Range RangeEstimator::Estimate(int levels, bool symmetric) const {
                static_cast<float>(average_max_)};
       break;
     case RangeMethod::kPercentile:
-      range = PercentileRange();
+      range = PercentileRange(options.percentile);
       break;
     case RangeMethod::kMse:
       return MseRange(levels, symmetric);
@@ -202,7 +203,7 @@ Range RangeEstimator::MseRange(int levels, bool symmetric) const {
   return best;
 }
 
-Range RangeEstimator::PercentileRange() const {
+Range RangeEstimator::PercentileRange(double percentile) const {
   if (histogram_.empty()) return {min_, max_};
   const int bins = options_.bins;
   const double width = (static_cast<double>(max_) - min_) / bins;
@@ -215,7 +216,7 @@ Range RangeEstimator::PercentileRange() const {
   for (int i = 0; i < kZeroCounters; ++i) {
     counts[zero_bin] += histogram_[bins + i];
   }
-  const double cut = total * (1 - options_.percentile / 100) / 2;
+  const double cut = total * (1 - percentile / 100) / 2;
   // How far one may walk in from one end, within a bin in proportion.
   const auto walk = [&](auto begin, auto end) {
     double left = cut, bins_passed = 0;

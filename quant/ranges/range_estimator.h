@@ -53,13 +53,18 @@ class RangeEstimator {
 
   // The interval for a grid of `levels` steps (256 for 8 bits); `symmetric`
   // asks for one that is centred on zero. All-zero tensors give [0, 0].
-  Range Estimate(int levels, bool symmetric) const;
+  Range Estimate(int levels, bool symmetric) const {
+    return Estimate(options_, levels, symmetric);
+  }
+  // The same by another method, or with another percentile. Methods that need
+  // a histogram give the bounds if none was observed.
+  Range Estimate(const RangeOptions& options, int levels, bool symmetric) const;
 
   int64_t observed() const { return observed_; }
 
  private:
   Range MseRange(int levels, bool symmetric) const;
-  Range PercentileRange() const;
+  Range PercentileRange(double percentile) const;
 
   const RangeOptions options_;
   int64_t observed_ = 0;

@@ -136,10 +136,20 @@ absl::Status CheckShard(const Plan& plan, const Shard& shard) {
 
 }  // namespace
 
-absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
-                                   const Preprocessing& preprocessing,
-                                   const CalibrateOptions& options,
-                                   const JobControl& control) {
+// Fills a Calibration.
+class Calibrator {
+ public:
+  static absl::StatusOr<Calibration> Run(const Plan& plan, const Shard& shard,
+                                         const Preprocessing& preprocessing,
+                                         const CalibrateOptions& options,
+                                         const JobControl& control);
+};
+
+absl::StatusOr<Calibration> Calibrator::Run(const Plan& plan,
+                                            const Shard& shard,
+                                            const Preprocessing& preprocessing,
+                                            const CalibrateOptions& options,
+                                            const JobControl& control) {
   QS_RETURN_IF_ERROR(CheckShard(plan, shard));
   QS_ASSIGN_OR_RETURN(Observer observer, Observer::Make(plan));
   int64_t sample_bytes = 0;
@@ -148,9 +158,13 @@ absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
   const int64_t batch = std::clamp<int64_t>(
       options.max_activation_bytes / sample_bytes, 1, options.batch);
 
+  Calibration result;
+  for (const Value& value : plan.values) result.names_.push_back(value.name);
   std::map<ValueId, ChannelMean> means = LayerInputs(plan);
-  std::vector<RangeEstimator> estimators(plan.values.size(),
-                                         RangeEstimator(options.ranges));
+  std::vector<RangeEstimator>& estimators = result.estimators_;
+  for (size_t i = 0; i < plan.values.size(); ++i) {
+    estimators.emplace_back(options.ranges);
+  }
   const auto pass = [&](const char* phase,
                         const Observer::Visit& visit) -> absl::Status {
     QS_RETURN_IF_ERROR(control.Report(phase, 0, samples));
@@ -179,14 +193,26 @@ absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
           return absl::OkStatus();
         }));
   }
+  for (const auto& [id, mean] : means) {
+    result.means_[plan.value(id).name] = mean.Means();
+  }
+  return result;
+}
+
+RangeMap Calibration::Ranges(const RangeOptions& options) const {
   RangeMap ranges;
-  for (size_t i = 0; i < estimators.size(); ++i) {
-    const auto mean = means.find(static_cast<ValueId>(i));
-    ranges[plan.values[i].name] = {
-        estimators[i].Estimate(256, false), estimators[i].Estimate(255, true),
-        mean == means.end() ? std::vector<float>() : mean->second.Means()};
+  for (size_t i = 0; i < estimators_.size(); ++i) {
+    ranges[names_[i]] = {estimators_[i].Estimate(options, 256, false),
+                         estimators_[i].Estimate(options, 255, true)};
   }
   return ranges;
+}
+
+absl::StatusOr<Calibration> Calibrate(const Plan& plan, const Shard& shard,
+                                      const Preprocessing& preprocessing,
+                                      const CalibrateOptions& options,
+                                      const JobControl& control) {
+  return Calibrator::Run(plan, shard, preprocessing, options, control);
 }
 
 }  // namespace quantserve

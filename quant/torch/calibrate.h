@@ -1,11 +1,15 @@
 // Runs a float plan over a shard and watches every value.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "quant/base/job_control.h"
 #include "quant/data/shard.h"
+#include "quant/plan/bias_shifts.h"
 #include "quant/plan/plan.h"
-#include "quant/plan/quantize_plan.h"
+#include "quant/plan/recipe.h"
 #include "quant/ranges/range_estimator.h"
 
 namespace quantserve {
@@ -18,13 +22,29 @@ struct CalibrateOptions {
   int64_t max_activation_bytes = int64_t{256} << 20;
 };
 
-// The ranges of all values of `plan`, found in one pass over the samples
-// (phase "ranges"), and a second one (phase "histograms") where the method
-// needs it. INVALID_ARGUMENT if the shard's samples are not what the plan takes
-// or an activation is not finite; CANCELLED.
-absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
-                                   const Preprocessing& preprocessing,
-                                   const CalibrateOptions& options,
-                                   const JobControl& control);
+// What a calibration saw of every value of a plan. Immutable, thread-safe.
+class Calibration {
+ public:
+  // By any method; one that needs histograms gives bounds where the method that
+  // was calibrated for needs none.
+  RangeMap Ranges(const RangeOptions& options) const;
+  // Of the values that layers read.
+  const ChannelMeans& channel_means() const { return means_; }
+
+ private:
+  friend class Calibrator;
+  std::vector<std::string> names_;
+  std::vector<RangeEstimator> estimators_;
+  ChannelMeans means_;
+};
+
+// Watches all values of `plan` in one pass over the samples (phase "ranges"),
+// and a second one (phase "histograms") where the method needs it.
+// INVALID_ARGUMENT if the shard's samples are not what the plan takes or an
+// activation is not finite; CANCELLED.
+absl::StatusOr<Calibration> Calibrate(const Plan& plan, const Shard& shard,
+                                      const Preprocessing& preprocessing,
+                                      const CalibrateOptions& options,
+                                      const JobControl& control);
 
 }  // namespace quantserve

@@ -1,0 +1,164 @@
+#include "quant/torch/plan_stepper.h"
+
+#include <torch/csrc/jit/runtime/graph_executor.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "quant/base/status_macros.h"
+#include "quant/torch/emit.h"
+#include "quant/torch/torchscript_engine.h"
+#include "quant/torch/wall.h"
+
+namespace quantserve {
+namespace {
+
+// The plan of one node: its inputs are the plan's inputs.
+Plan PlanOf(const Plan& plan, const Node& node) {
+  Plan single;
+  std::map<ValueId, ValueId> ids;
+  Node copy = node;
+  for (ValueId& id : copy.inputs) {
+    if (ids.count(id) == 0) {
+      const Value& v = plan.value(id);
+      ids[id] = single.AddValue(v.name, v.shape, v.quant);
+      single.inputs.push_back(ids[id]);
+    }
+    id = ids[id];
+  }
+  for (ValueId& id : copy.outputs) {
+    const Value& v = plan.value(id);
+    id = single.AddValue(v.name, v.shape, v.quant);
+    single.outputs.push_back(id);
+  }
+  single.nodes.push_back(std::move(copy));
+  return single;
+}
+
+absl::StatusOr<std::vector<at::Tensor>> RunNode(
+    const Plan& plan, const Node& node, const std::vector<at::Tensor>& inputs) {
+  QS_ASSIGN_OR_RETURN(torch::jit::Module module,
+                      EmitModule(PlanOf(plan, node), {}));
+  torch::jit::GraphExecutor executor(module.get_method("forward").graph(),
+                                     "step",
+                                     torch::jit::ExecutorExecutionMode::SIMPLE);
+  torch::jit::Stack stack{module._ivalue()};
+  for (const at::Tensor& input : inputs) stack.emplace_back(input);
+  executor.run(stack);
+  if (stack.at(0).isTensor()) {
+    return std::vector<at::Tensor>{stack.at(0).toTensor()};
+  }
+  std::vector<at::Tensor> outputs;
+  for (const c10::IValue& value : stack.at(0).toTuple()->elements()) {
+    outputs.push_back(value.toTensor());
+  }
+  return outputs;
+}
+
+class TorchStepper : public PlanStepper {
+ public:
+  TorchStepper(const Plan& plan, at::Tensor input)
+      : plan_(plan), readers_(CountReaders(plan)), values_(plan.values.size()) {
+    values_[plan.inputs[0]] = std::move(input);
+  }
+
+  absl::Status Step(const Node& node) override {
+    return BehindWall(absl::StatusCode::kInternal,
+                      absl::StrCat("layer \"", node.name, "\" failed"),
+                      [&]() -> absl::Status {
+                        std::vector<at::Tensor> inputs;
+                        std::vector<ValueId> seen;
+                        for (ValueId id : node.inputs) {
+                          if (std::count(seen.begin(), seen.end(), id) > 0) {
+                            continue;
+                          }
+                          seen.push_back(id);
+                          inputs.push_back(values_[id]);
+                        }
+                        QS_ASSIGN_OR_RETURN(std::vector<at::Tensor> outputs,
+                                            RunNode(plan_, node, inputs));
+                        for (size_t i = 0; i < outputs.size(); ++i) {
+                          values_[node.outputs[i]] = std::move(outputs[i]);
+                        }
+                        for (ValueId id : node.inputs) {
+                          if (--readers_[id] == 0) values_[id] = at::Tensor();
+                        }
+                        return absl::OkStatus();
+                      });
+  }
+
+  absl::StatusOr<Tensor> Mean(ValueId id) const override {
+    return BehindWall(
+        absl::StatusCode::kInternal, "no mean",
+        [&]() -> absl::StatusOr<Tensor> {
+          if (!values_[id].defined()) {
+            return absl::InternalError(absl::StrCat(
+                "value \"", plan_.value(id).name, "\" is not held"));
+          }
+          const at::Tensor real = values_[id].is_quantized()
+                                      ? values_[id].dequantize()
+                                      : values_[id];
+          const at::Tensor mean = real.mean(0, /*keepdim=*/true).contiguous();
+          Tensor result(DType::kF32, plan_.value(id).shape);
+          if (mean.numel() != result.elements()) {
+            return absl::InternalError(absl::StrCat(
+                "value \"", plan_.value(id).name, "\" has ", mean.numel(),
+                " elements, expected ", result.elements()));
+          }
+          std::memcpy(result.data<float>(), mean.data_ptr<float>(),
+                      result.bytes());
+          return result;
+        });
+  }
+
+ private:
+  const Plan& plan_;
+  std::vector<int> readers_;
+  std::vector<at::Tensor> values_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PlanStepper>> PlanStepper::Make(
+    const Plan& plan, const Shard& shard, const Preprocessing& preprocessing,
+    int64_t first, int64_t count) {
+  QS_RETURN_IF_ERROR(PrepareLibTorch());
+  return BehindWall(
+      absl::StatusCode::kInternal, "cannot step",
+      [&]() -> absl::StatusOr<std::unique_ptr<PlanStepper>> {
+        Shape shape = shard.sample_shape();
+        shape.insert(shape.begin(), count);
+        at::Tensor input = torch::empty(shape, torch::kFloat32);
+        shard.Copy(
+            first, count, preprocessing,
+            {input.data_ptr<float>(), static_cast<size_t>(input.numel())});
+        return std::make_unique<TorchStepper>(plan, std::move(input));
+      });
+}
+
+absl::StatusOr<std::vector<double>> MeanOutput(const Plan& plan,
+                                               const Node& node,
+                                               const Tensor& mean) {
+  return BehindWall(
+      absl::StatusCode::kInternal,
+      absl::StrCat("layer \"", node.name, "\" failed"),
+      [&]() -> absl::StatusOr<std::vector<double>> {
+        Node linear = node;
+        linear.clamp.reset();
+        const at::Tensor input = torch::from_blob(
+            const_cast<float*>(mean.data<float>()), mean.shape());
+        QS_ASSIGN_OR_RETURN(std::vector<at::Tensor> outputs,
+                            RunNode(plan, linear, {input}));
+        const bool conv = node.kind == OpKind::kConv2d;
+        at::Tensor y = outputs[0];
+        y = conv ? y.transpose(0, 1).flatten(1) : y.flatten(0, -2).t();
+        const at::Tensor means = y.to(torch::kFloat64).mean(1).contiguous();
+        const double* data = means.data_ptr<double>();
+        return std::vector<double>(data, data + means.numel());
+      });
+}
+
+}  // namespace quantserve

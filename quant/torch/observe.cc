@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
 #include "quant/torch/emit.h"
+#include "quant/torch/shard_batch.h"
 #include "quant/torch/torchscript_engine.h"
 #include "quant/torch/wall.h"
 
@@ -42,13 +44,11 @@ class TorchObserver : public Observer {
                              int64_t count, const Visit& visit) {
     // LibTorch's 8-bit layers keep to the first batch size that they see.
     const int64_t batch = pad_ ? batch_ : count;
-    Shape shape = shard.sample_shape();
-    shape.insert(shape.begin(), batch);
-    at::Tensor input = torch::zeros(shape, torch::kFloat32);
-    shard.Copy(first, count, preprocessing,
-               {input.data_ptr<float>(),
-                static_cast<size_t>(input.numel() / batch * count)});
-    torch::jit::Stack stack{module_._ivalue(), input};
+    torch::jit::Stack stack{module_._ivalue()};
+    for (at::Tensor& input :
+         ShardBatch(shard, preprocessing, first, count, batch)) {
+      stack.emplace_back(std::move(input));
+    }
     executor_->run(stack);
     if (options_.values.empty()) return absl::OkStatus();
     const auto tuple = stack.at(0).toTuple();
@@ -103,13 +103,20 @@ absl::Status Observer::RunAll(const Shard& shard,
 }
 
 absl::Status CheckShard(const Plan& plan, const Shard& shard) {
-  const Shape& want = plan.value(plan.inputs[0]).shape;
-  if (!std::equal(shard.sample_shape().begin(), shard.sample_shape().end(),
-                  want.begin() + 1, want.end())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("shard \"", shard.name(), "\" has samples of shape ",
-                     ShapeString(shard.sample_shape()), ", model wants ",
-                     ShapeString({want.data() + 1, want.size() - 1})));
+  if (shard.num_inputs() != plan.inputs.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "shard \"", shard.name(), "\" has samples for ", shard.num_inputs(),
+        " inputs, model wants ", plan.inputs.size()));
+  }
+  for (size_t i = 0; i < plan.inputs.size(); ++i) {
+    const Shape& want = plan.value(plan.inputs[i]).shape;
+    const Shape& have = shard.sample_shape(i);
+    if (std::equal(have.begin(), have.end(), want.begin() + 1, want.end())) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "shard \"", shard.name(), "\" has samples of shape ", ShapeString(have),
+        ", model wants ", ShapeString({want.data() + 1, want.size() - 1})));
   }
   return absl::OkStatus();
 }

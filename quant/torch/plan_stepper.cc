@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
 #include "quant/torch/emit.h"
+#include "quant/torch/shard_batch.h"
 #include "quant/torch/torchscript_engine.h"
 #include "quant/torch/wall.h"
 
@@ -60,9 +61,11 @@ absl::StatusOr<std::vector<at::Tensor>> RunNode(
 
 class TorchStepper : public PlanStepper {
  public:
-  TorchStepper(const Plan& plan, at::Tensor input)
+  TorchStepper(const Plan& plan, const std::vector<at::Tensor>& inputs)
       : plan_(plan), readers_(CountReaders(plan)), values_(plan.values.size()) {
-    values_[plan.inputs[0]] = std::move(input);
+    for (size_t i = 0; i < inputs.size(); ++i) {
+      values_[plan.inputs[i]] = inputs[i];
+    }
   }
 
   absl::Status Step(const Node& node) override {
@@ -129,13 +132,8 @@ absl::StatusOr<std::unique_ptr<PlanStepper>> PlanStepper::Make(
   return BehindWall(
       absl::StatusCode::kInternal, "cannot step",
       [&]() -> absl::StatusOr<std::unique_ptr<PlanStepper>> {
-        Shape shape = shard.sample_shape();
-        shape.insert(shape.begin(), count);
-        at::Tensor input = torch::empty(shape, torch::kFloat32);
-        shard.Copy(
-            first, count, preprocessing,
-            {input.data_ptr<float>(), static_cast<size_t>(input.numel())});
-        return std::make_unique<TorchStepper>(plan, std::move(input));
+        return std::make_unique<TorchStepper>(
+            plan, ShardBatch(shard, preprocessing, first, count, count));
       });
 }
 

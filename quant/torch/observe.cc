@@ -105,7 +105,7 @@ absl::Status Observer::RunAll(const Shard& shard,
 absl::Status CheckShard(const Plan& plan, const Shard& shard) {
   if (shard.num_inputs() != plan.inputs.size()) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "shard \"", shard.name(), "\" has samples for ", shard.num_inputs(),
+        "shard \"", shard.name(), "\" has ", shard.num_inputs(),
         " inputs, model wants ", plan.inputs.size()));
   }
   for (size_t i = 0; i < plan.inputs.size(); ++i) {

@@ -3,7 +3,6 @@
 #include <torch/csrc/jit/runtime/graph_executor.h>
 
 #include <algorithm>
-#include <cstring>
 #include <map>
 #include <utility>
 
@@ -68,56 +67,43 @@ class TorchStepper : public PlanStepper {
     }
   }
 
-  absl::Status Step(const Node& node) override {
+  absl::Status Preview(const Node& node) override {
     return BehindWall(absl::StatusCode::kInternal,
                       absl::StrCat("layer \"", node.name, "\" failed"),
-                      [&]() -> absl::Status {
-                        std::vector<at::Tensor> inputs;
-                        std::vector<ValueId> seen;
-                        for (ValueId id : node.inputs) {
-                          if (std::count(seen.begin(), seen.end(), id) > 0) {
-                            continue;
-                          }
-                          seen.push_back(id);
-                          inputs.push_back(values_[id]);
-                        }
-                        QS_ASSIGN_OR_RETURN(std::vector<at::Tensor> outputs,
-                                            RunNode(plan_, node, inputs));
-                        for (size_t i = 0; i < outputs.size(); ++i) {
-                          values_[node.outputs[i]] = std::move(outputs[i]);
-                        }
-                        for (ValueId id : node.inputs) {
-                          if (--readers_[id] == 0) values_[id] = at::Tensor();
-                        }
-                        return absl::OkStatus();
-                      });
+                      [&] { return Run(node); });
   }
 
-  absl::StatusOr<Tensor> Mean(ValueId id) const override {
-    return BehindWall(
-        absl::StatusCode::kInternal, "no mean",
-        [&]() -> absl::StatusOr<Tensor> {
-          if (!values_[id].defined()) {
-            return absl::InternalError(absl::StrCat(
-                "value \"", plan_.value(id).name, "\" is not held"));
-          }
-          const at::Tensor real = values_[id].is_quantized()
-                                      ? values_[id].dequantize()
-                                      : values_[id];
-          const at::Tensor mean = real.mean(0, /*keepdim=*/true).contiguous();
-          Tensor result(DType::kF32, plan_.value(id).shape);
-          if (mean.numel() != result.elements()) {
-            return absl::InternalError(absl::StrCat(
-                "value \"", plan_.value(id).name, "\" has ", mean.numel(),
-                " elements, expected ", result.elements()));
-          }
-          std::memcpy(result.data<float>(), mean.data_ptr<float>(),
-                      result.bytes());
-          return result;
-        });
+  absl::Status Step(const Node& node) override {
+    QS_RETURN_IF_ERROR(Preview(node));
+    for (ValueId id : node.inputs) {
+      if (--readers_[id] == 0) values_[id] = at::Tensor();
+    }
+    return absl::OkStatus();
+  }
+
+  // Dequantized.
+  at::Tensor Real(ValueId id) const {
+    const at::Tensor& value = values_[id];
+    return value.is_quantized() ? value.dequantize() : value;
   }
 
  private:
+  absl::Status Run(const Node& node) {
+    std::vector<at::Tensor> inputs;
+    std::vector<ValueId> seen;
+    for (ValueId id : node.inputs) {
+      if (std::count(seen.begin(), seen.end(), id) > 0) continue;
+      seen.push_back(id);
+      inputs.push_back(values_[id]);
+    }
+    QS_ASSIGN_OR_RETURN(std::vector<at::Tensor> outputs,
+                        RunNode(plan_, node, inputs));
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      values_[node.outputs[i]] = std::move(outputs[i]);
+    }
+    return absl::OkStatus();
+  }
+
   const Plan& plan_;
   std::vector<int> readers_;
   std::vector<at::Tensor> values_;
@@ -137,25 +123,37 @@ absl::StatusOr<std::unique_ptr<PlanStepper>> PlanStepper::Make(
       });
 }
 
-absl::StatusOr<std::vector<double>> MeanOutput(const Plan& plan,
-                                               const Node& node,
-                                               const Tensor& mean) {
+absl::StatusOr<ChannelDifference> CompareChannels(const PlanStepper& wanted,
+                                                  ValueId wanted_id,
+                                                  const PlanStepper& got,
+                                                  ValueId got_id, bool last,
+                                                  bool active_only) {
   return BehindWall(
-      absl::StatusCode::kInternal,
-      absl::StrCat("layer \"", node.name, "\" failed"),
-      [&]() -> absl::StatusOr<std::vector<double>> {
-        Node linear = node;
-        linear.clamp.reset();
-        const at::Tensor input = torch::from_blob(
-            const_cast<float*>(mean.data<float>()), mean.shape());
-        QS_ASSIGN_OR_RETURN(std::vector<at::Tensor> outputs,
-                            RunNode(plan, linear, {input}));
-        const bool conv = node.kind == OpKind::kConv2d;
-        at::Tensor y = outputs[0];
-        y = conv ? y.transpose(0, 1).flatten(1) : y.flatten(0, -2).t();
-        const at::Tensor means = y.to(torch::kFloat64).mean(1).contiguous();
-        const double* data = means.data_ptr<double>();
-        return std::vector<double>(data, data + means.numel());
+      absl::StatusCode::kInternal, "channels cannot be compared",
+      [&]() -> absl::StatusOr<ChannelDifference> {
+        // [channels, positions]
+        const auto channels = [last](const PlanStepper& stepper, ValueId id) {
+          const at::Tensor real =
+              static_cast<const TorchStepper&>(stepper).Real(id);
+          return last ? real.flatten(0, -2).t()
+                      : real.transpose(0, 1).flatten(1);
+        };
+        const at::Tensor want = channels(wanted, wanted_id);
+        const at::Tensor have = channels(got, got_id);
+        const at::Tensor difference = want - have;
+        at::Tensor count = torch::full({want.size(0)}, want.size(1));
+        if (active_only) {
+          // Where both are 0 the difference is, too.
+          count = ((want != 0) | (have != 0)).sum(1).clamp_min(1);
+        }
+        const auto numbers = [](const at::Tensor& tensor) {
+          const at::Tensor dense = tensor.to(torch::kFloat64).contiguous();
+          const double* data = dense.data_ptr<double>();
+          return std::vector<double>(data, data + dense.numel());
+        };
+        return ChannelDifference{
+            numbers(want.to(torch::kFloat64).mean(1)),
+            numbers(difference.to(torch::kFloat64).sum(1) / count)};
       });
 }
 

@@ -9,7 +9,6 @@
 #include "absl/status/statusor.h"
 #include "quant/data/shard.h"
 #include "quant/plan/plan.h"
-#include "quant/tensor/tensor.h"
 
 namespace quantserve {
 
@@ -25,17 +24,24 @@ class PlanStepper {
   // Runs the next node of the plan, or `node`, a changed form of it with the
   // same inputs and outputs. Values that no later node reads are released.
   virtual absl::Status Step(const Node& node) = 0;
-
-  // The mean over the samples of a value that is still held: FP32, the value's
-  // shape.
-  virtual absl::StatusOr<Tensor> Mean(ValueId id) const = 0;
+  // The same without going on: Step comes next, with the same node or another
+  // form of it.
+  virtual absl::Status Preview(const Node& node) = 0;
 };
 
-// The mean of each output channel of a kConv2d or kLinear in FP32 (its clamp
-// left out) over positions, for an input whose mean over samples is `mean`: a
-// layer is linear, so this is its mean output over the samples, too.
-absl::StatusOr<std::vector<double>> MeanOutput(const Plan& plan,
-                                               const Node& node,
-                                               const Tensor& mean);
+struct ChannelDifference {
+  std::vector<double> mean;        // of what is wanted
+  std::vector<double> difference;  // mean of wanted - got
+};
+
+// Compares a value of two plans that were stepped side by side, channel by
+// channel (of dimension 1; of the last if `last`). With `active_only` the
+// difference is averaged over those positions where one of the two is not 0: a
+// bias behind a ReLU changes nothing elsewhere.
+absl::StatusOr<ChannelDifference> CompareChannels(const PlanStepper& wanted,
+                                                  ValueId wanted_id,
+                                                  const PlanStepper& got,
+                                                  ValueId got_id, bool last,
+                                                  bool active_only);
 
 }  // namespace quantserve

@@ -104,9 +104,9 @@ absl::Status Observer::RunAll(const Shard& shard,
 
 absl::Status CheckShard(const Plan& plan, const Shard& shard) {
   if (shard.num_inputs() != plan.inputs.size()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "shard \"", shard.name(), "\" has ", shard.num_inputs(),
-        " inputs, model wants ", plan.inputs.size()));
+    return absl::InvalidArgumentError(
+        absl::StrCat("shard \"", shard.name(), "\" has ", shard.num_inputs(),
+                     " inputs, model wants ", plan.inputs.size()));
   }
   for (size_t i = 0; i < plan.inputs.size(); ++i) {
     const Shape& want = plan.value(plan.inputs[i]).shape;

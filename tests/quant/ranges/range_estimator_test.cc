@@ -64,9 +64,9 @@ double SqnrDb(const std::vector<float>& values, const Range& range) {
 }
 
 TEST(RangeMethodTest, NamesAreParsedBack) {
-  for (RangeMethod method :
-       {RangeMethod::kMinMax, RangeMethod::kMovingAverage,
-        RangeMethod::kPercentile, RangeMethod::kMse, RangeMethod::kEntropy}) {
+  for (RangeMethod method : {RangeMethod::kMinMax, RangeMethod::kMovingAverage,
+                             RangeMethod::kPercentile, RangeMethod::kMse,
+                             RangeMethod::kEntropy, RangeMethod::kAuto}) {
     const auto parsed = ParseRangeMethod(RangeMethodName(method));
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(*parsed, method);

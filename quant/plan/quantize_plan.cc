@@ -88,6 +88,32 @@ absl::Status CheckRecipe(const Plan& plan, const Recipe& recipe) {
   return absl::OkStatus();
 }
 
+// Which 8-bit layers write FP32: those that only nodes in FP32 read, one of
+// them by the recipe's wish. A grid between the two would cost what the recipe
+// wants to save.
+std::vector<bool> WriteFloat(const Plan& plan,
+                             const std::vector<bool>& quantized,
+                             const Recipe& recipe) {
+  const std::vector<int> readers = CountReaders(plan);
+  std::vector<int> kept(plan.values.size(), 0), in_float(plan.values.size(), 0);
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = plan.nodes[i];
+    if (quantized[i]) continue;
+    for (ValueId id : node.inputs) {
+      ++in_float[id];
+      kept[id] += static_cast<int>(recipe.keep_float.count(node.name));
+    }
+  }
+  std::vector<bool> result;
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = plan.nodes[i];
+    const ValueId id = node.outputs[0];
+    result.push_back(quantized[i] && node.weights.data != nullptr &&
+                     kept[id] > 0 && in_float[id] == readers[id]);
+  }
+  return result;
+}
+
 // Builds the quantized plan node by node.
 class Rewriter {
  public:
@@ -102,15 +128,17 @@ class Rewriter {
     }
   }
 
-  absl::Status Add(const Node& node, bool quantized) {
+  // `writes_float`: an 8-bit layer whose result is not rounded onto a grid.
+  absl::Status Add(const Node& node, bool quantized, bool writes_float) {
     Node copy = node;
     for (ValueId& id : copy.inputs) id = quantized ? U8(id) : F32(id);
+    const bool rounded = quantized && !writes_float;
     for (ValueId& id : copy.outputs) {
       const Value& value = plan_.value(id);
       const ValueId made = out_.AddValue(
           value.name, value.shape,
-          quantized ? std::optional<QuantParams>(grids_.at(id)) : std::nullopt);
-      (quantized ? u8_ : f32_)[id] = made;
+          rounded ? std::optional<QuantParams>(grids_.at(id)) : std::nullopt);
+      (rounded ? u8_ : f32_)[id] = made;
       id = made;
     }
     if (quantized && copy.weights.data) {
@@ -264,8 +292,10 @@ absl::StatusOr<QuantizedPlan> QuantizePlan(const Plan& float_plan,
   QS_ASSIGN_OR_RETURN(Grids grids,
                       ChooseGrids(plan, quantized, recipe.ranges, options));
   Rewriter rewriter(plan, grids, recipe);
+  const std::vector<bool> write_float = WriteFloat(plan, quantized, recipe);
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
-    QS_RETURN_IF_ERROR(rewriter.Add(plan.nodes[i], quantized[i]));
+    QS_RETURN_IF_ERROR(
+        rewriter.Add(plan.nodes[i], quantized[i], write_float[i]));
   }
   QS_ASSIGN_OR_RETURN(result.plan, rewriter.Finish());
   return result;

@@ -34,10 +34,11 @@ struct QuantizedPlan {
 // Equalizes the plan as the recipe says; then convolutions and linear layers
 // become 8-bit, and with them every node between them that has an 8-bit form.
 // What has none, and what the recipe keeps in FP32, stays FP32 with kQuantize
-// and kDequantize around it. Pooling, reshaping, slicing, padding, clamping and
-// concatenation keep the grid of their input: all their values share one.
-// Scales: activations (hi - lo) / 255, weights max|W_c| / 127 for each output
-// channel c. Equal arguments give equal plans, bit for bit.
+// and kDequantize around it; an 8-bit layer that only such nodes read writes
+// FP32 itself where the recipe keeps one of them. Pooling, reshaping, slicing,
+// padding, clamping and concatenation keep the grid of their input: all their
+// values share one. Scales: activations (hi - lo) / 255, weights max|W_c| / 127
+// for each output channel c. Equal arguments give equal plans, bit for bit.
 // FAILED_PRECONDITION if a range that is needed is missing; INVALID_ARGUMENT,
 // naming it, for a part of the recipe that does not fit the plan: a layer that
 // is not there, an equalization that is not exact, shifts of another size;

@@ -52,7 +52,7 @@ class RealModelsTest : public ::testing::Test {
       EngineChoice engine = EngineChoice::kTorchScript) {
     ModelOptions options;
     options.path = Shared(path);
-    options.sample_shape = {3, 32, 32};
+    options.inputs = {{{3, 32, 32}}};
     options.preprocessing = ImageNetPreprocessing();
     options.engine.ladder = {1, 8};
     options.engine_choice = engine;

@@ -301,6 +301,21 @@ TEST(QuantizePlanTest, KeptLayerStaysFloatWithItsReason) {
   EXPECT_TRUE(q->outcomes[1].quantized);
 }
 
+// The grid that a kept layer would read is what keeping it gets rid of.
+TEST(QuantizePlanTest, LayerBeforeAKeptOneWritesFp32) {
+  PlanBuilder b;
+  const Plan plan = b.Finish(b.Linear("z", b.Linear("y", b.Input("x"))));
+  Recipe recipe = SameRange(plan, {-1, 1});
+  recipe.keep_float["z"] = "asked for";
+  const auto q = QuantizePlan(plan, recipe, {});
+  ASSERT_TRUE(q.ok()) << q.status();
+  EXPECT_THAT(Kinds(q->plan),
+              ::testing::ElementsAre(OpKind::kQuantize, OpKind::kLinear,
+                                     OpKind::kLinear));
+  EXPECT_TRUE(q->outcomes[0].quantized);
+  EXPECT_FALSE(q->outcomes[1].quantized);
+}
+
 TEST(QuantizePlanTest, ShiftsAreAddedToBiases) {
   PlanBuilder b;
   const Plan plan = b.Finish(b.Linear("y", b.Input("x")));

@@ -21,8 +21,8 @@ torch='torch/|ATen/|c10/'
 grpc='grpc|google/protobuf|proto/'
 forbid "LibTorch's headers outside quant/torch and quant/demo" "$torch" \
   server client proto quant/base quant/tensor quant/data quant/ranges \
-  quant/plan quant/engine quant/report quant/eval quant/onednn quant/pipeline \
-  quant/tools
+  quant/plan quant/engine quant/report quant/eval quant/onednn quant/search \
+  quant/pipeline quant/tools
 forbid "gRPC, protobuf or Prometheus in quant" "$grpc|prometheus/" quant
 forbid "gRPC or protobuf in the server's core" "$grpc" server/core
 forbid "oneDNN's headers outside quant/onednn" 'dnnl|oneapi/' \
@@ -37,9 +37,12 @@ forbid "more of the client than command lines in the server" \
 forbid "anything but Abseil below command lines" \
   'server/|quant/|proto/|grpc|client/[^c]|client/client' client/cli
 forbid "upper rungs in the lower ones of quant" \
-  'quant/(torch|onednn|eval|pipeline|tools|demo)/' \
+  'quant/(torch|onednn|eval|search|pipeline|tools|demo)/' \
   quant/base quant/tensor quant/data quant/ranges quant/plan quant/engine \
   quant/report
-forbid "the pipeline below itself" 'quant/(pipeline|tools|demo)/' \
+forbid "the search below itself" 'quant/search/' \
   quant/torch quant/onednn quant/eval
+forbid "oneDNN's engine in the search" 'quant/onednn/' quant/search
+forbid "the pipeline below itself" 'quant/(pipeline|tools|demo)/' \
+  quant/torch quant/onednn quant/eval quant/search
 exit $bad

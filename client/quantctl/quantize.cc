@@ -11,8 +11,8 @@
 
 ABSL_DECLARE_FLAG(std::string, shard);
 ABSL_FLAG(std::string, range_method, "",
-          "How ranges are taken: minmax, moving_average, percentile, mse. "
-          "Default: the server's configured one.");
+          "How ranges are taken: minmax, moving_average, percentile, mse, "
+          "entropy, auto. Default: the server's configured one.");
 ABSL_FLAG(bool, dry_run, false, "Does everything but publishing.");
 ABSL_FLAG(bool, layers, false, "Prints a row for each layer, too.");
 

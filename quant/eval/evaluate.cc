@@ -86,14 +86,6 @@ absl::Status CheckLabels(const Shard& shard, const EvaluateOptions& options,
   return absl::OkStatus();
 }
 
-void CountCorrect(absl::Span<const int64_t> labels, Evaluation* evaluation) {
-  for (int64_t i = 0; i < evaluation->samples; ++i) {
-    if (Top1(Row(*evaluation, i)) == labels[i]) ++evaluation->correct;
-  }
-  evaluation->accuracy =
-      static_cast<double>(evaluation->correct) / evaluation->samples;
-}
-
 // Nearest rank: the smallest value that at least `share` of all do not exceed.
 absl::Duration Percentile(const std::vector<absl::Duration>& sorted,
                           double share) {
@@ -133,6 +125,14 @@ class Runner {
 };
 
 }  // namespace
+
+void CountCorrect(absl::Span<const int64_t> labels, Evaluation* evaluation) {
+  for (int64_t i = 0; i < evaluation->samples; ++i) {
+    if (Top1(Row(*evaluation, i)) == labels[i]) ++evaluation->correct;
+  }
+  evaluation->accuracy =
+      static_cast<double>(evaluation->correct) / evaluation->samples;
+}
 
 absl::StatusOr<Evaluation> Evaluate(const Engine& engine, const Shard& shard,
                                     const Preprocessing& preprocessing,

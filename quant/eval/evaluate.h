@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "quant/base/job_control.h"
 #include "quant/data/shard.h"
 #include "quant/engine/engine.h"
@@ -38,6 +39,10 @@ absl::StatusOr<Evaluation> Evaluate(const Engine& engine, const Shard& shard,
                                     const Preprocessing& preprocessing,
                                     const EvaluateOptions& options,
                                     const JobControl& control);
+
+// Counts the samples whose largest output is at their label: sets `correct` and
+// `accuracy`. There are at least `samples` labels.
+void CountCorrect(absl::Span<const int64_t> labels, Evaluation* evaluation);
 
 struct Comparison {
   // Share of samples with the same largest output; 1 where outputs have one

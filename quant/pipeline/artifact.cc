@@ -7,12 +7,13 @@
 #include "absl/strings/str_cat.h"
 #include "quant/base/cpu.h"
 #include "quant/base/status_macros.h"
+#include "quant/plan/quantize_plan.h"
 
 namespace quantserve {
 namespace {
 
 using nlohmann::json;
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 
 json ToJson(const Range& range) { return json::array({range.lo, range.hi}); }
 
@@ -25,17 +26,59 @@ Range ToRange(const json& array) {
   return range;
 }
 
+json ToJson(const Recipe& recipe) {
+  json ranges = json::object();
+  for (const auto& [name, range] : recipe.ranges) {
+    ranges[name] = {{"affine", ToJson(range.affine)},
+                    {"symmetric", ToJson(range.symmetric)}};
+  }
+  json equalizations = json::array();
+  for (const Equalization& e : recipe.equalizations) {
+    equalizations.push_back(
+        {{"first", e.first}, {"second", e.second}, {"factors", e.factors}});
+  }
+  return {{"weight_bits", recipe.weight_bits},
+          {"equalizations", equalizations},
+          {"ranges", ranges},
+          {"bias_shifts", recipe.bias_shifts},
+          {"keep_float", recipe.keep_float}};
+}
+
+std::vector<float> ToFloats(const json& array) {
+  auto floats = array.get<std::vector<float>>();
+  for (float f : floats) {
+    if (!std::isfinite(f)) throw std::invalid_argument("a number is infinite");
+  }
+  return floats;
+}
+
+Recipe ToRecipe(const json& object) {
+  Recipe recipe;
+  recipe.weight_bits = object.at("weight_bits").get<int>();
+  if (recipe.weight_bits != 7 && recipe.weight_bits != 8) {
+    throw std::invalid_argument("weight_bits is neither 7 nor 8");
+  }
+  for (const json& e : object.at("equalizations")) {
+    recipe.equalizations.push_back({e.at("first").get<std::string>(),
+                                    e.at("second").get<std::string>(),
+                                    ToFloats(e.at("factors"))});
+  }
+  for (const auto& [name, range] : object.at("ranges").items()) {
+    recipe.ranges[name] = {ToRange(range.at("affine")),
+                           ToRange(range.at("symmetric"))};
+  }
+  for (const auto& [name, shifts] : object.at("bias_shifts").items()) {
+    recipe.bias_shifts[name] = ToFloats(shifts);
+  }
+  recipe.keep_float =
+      object.at("keep_float").get<std::map<std::string, std::string>>();
+  return recipe;
+}
+
 }  // namespace
 
 std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
-                         const QuantizePlanOptions& quantize,
-                         const std::string& shard, const RangeMap& ranges) {
-  json by_name = json::object();
-  for (const auto& [name, range] : ranges) {
-    by_name[name] = {{"affine", ToJson(range.affine)},
-                     {"symmetric", ToJson(range.symmetric)},
-                     {"channel_mean", range.channel_mean}};
-  }
+                         const std::string& shard, const Recipe& recipe) {
   return json{{"format", kFormat},
               {"model", {{"path", model.path}, {"sha256", model.sha256}}},
               {"calibration",
@@ -43,10 +86,9 @@ std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
                 {"samples", options.samples},
                 {"range_method", RangeMethodName(options.ranges.method)},
                 {"percentile", options.ranges.percentile}}},
-              {"weight_bits", quantize.weight_bits},
               {"libtorch", LibTorchVersion()},
               {"cpu", CpuSummary(Cpu())},
-              {"ranges", by_name}}
+              {"recipe", ToJson(recipe)}}
       .dump(1);
 }
 
@@ -59,15 +101,7 @@ absl::StatusOr<Artifact> ParseArtifact(const std::string& text) {
     }
     Artifact artifact;
     artifact.model_sha256 = object.at("model").at("sha256").get<std::string>();
-    artifact.weight_bits = object.at("weight_bits").get<int>();
-    for (const auto& [name, range] : object.at("ranges").items()) {
-      artifact.ranges[name] = {
-          ToRange(range.at("affine")), ToRange(range.at("symmetric")),
-          range.at("channel_mean").get<std::vector<float>>()};
-    }
-    if (artifact.weight_bits != 7 && artifact.weight_bits != 8) {
-      return absl::InvalidArgumentError("quantserve.json has bad weight_bits");
-    }
+    artifact.recipe = ToRecipe(object.at("recipe"));
     return artifact;
   } catch (const std::exception& error) {
     return absl::InvalidArgumentError(
@@ -87,10 +121,8 @@ absl::StatusOr<Plan> RebuildQuantizedPlan(const Plan& float_plan,
     return absl::FailedPreconditionError(
         "the INT8 file was made from another model");
   }
-  QuantizePlanOptions options;
-  options.weight_bits = artifact.weight_bits;
   QS_ASSIGN_OR_RETURN(QuantizedPlan quantized,
-                      QuantizePlan(float_plan, artifact.ranges, options));
+                      QuantizePlan(float_plan, artifact.recipe, {}));
   return std::move(quantized.plan);
 }
 

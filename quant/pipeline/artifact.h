@@ -5,25 +5,24 @@
 
 #include "absl/status/statusor.h"
 #include "quant/pipeline/pipeline.h"
-#include "quant/plan/quantize_plan.h"
+#include "quant/plan/plan.h"
+#include "quant/plan/recipe.h"
 
 namespace quantserve {
 
 inline constexpr char kArtifactFile[] = "quantserve.json";
 
-// The origin of a quantized model, and the ranges from which the same float
-// plan gives the same quantized plan again.
+// The origin of a quantized model, and the recipe by which the same float plan
+// gives the same quantized plan again.
 struct Artifact {
   std::string model_sha256;
-  int weight_bits = 8;
-  RangeMap ranges;
+  Recipe recipe;
 };
 
 // One JSON object: format, model {path, sha256}, options, libraries, CPU, and
-// ranges by value name.
+// the recipe.
 std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
-                         const QuantizePlanOptions& quantize,
-                         const std::string& shard, const RangeMap& ranges);
+                         const std::string& shard, const Recipe& recipe);
 
 // INVALID_ARGUMENT if `json` is not what ArtifactJson writes.
 absl::StatusOr<Artifact> ParseArtifact(const std::string& json);

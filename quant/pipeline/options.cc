@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
@@ -67,6 +68,18 @@ absl::Status QuantizeOptions::Validate() const {
   if (batch < 1 || batch > 4096) {
     return absl::InvalidArgumentError(
         absl::StrCat("calibration batch is ", batch, ", want 1 to 4096"));
+  }
+  if (max_drop && !(*max_drop >= 0 && *max_drop <= 1)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("max_drop is ", *max_drop, ", want 0 to 1"));
+  }
+  if (min_sqnr_db && !std::isfinite(*min_sqnr_db)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "min_sqnr_db is ", *min_sqnr_db, ", want a finite number"));
+  }
+  if (min_speedup && !(*min_speedup > 0 && std::isfinite(*min_speedup))) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("min_speedup is ", *min_speedup, ", want above 0"));
   }
   return absl::OkStatus();
 }

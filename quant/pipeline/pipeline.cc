@@ -5,17 +5,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/time/clock.h"
-#include "quant/base/cpu.h"
 #include "quant/base/memory.h"
 #include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
 #include "quant/onednn/onednn_engine.h"
 #include "quant/pipeline/artifact.h"
+#include "quant/pipeline/decide.h"
 #include "quant/pipeline/engine_cache.h"
+#include "quant/pipeline/phase_clock.h"
 #include "quant/pipeline/select_engine.h"
-#include "quant/plan/quantize_plan.h"
-#include "quant/torch/calibrate.h"
+#include "quant/pipeline/speed.h"
 #include "quant/torch/torch.h"
 
 namespace quantserve {
@@ -26,27 +25,6 @@ namespace {
 constexpr double kFloatSqnrDb = 50;
 constexpr double kInt8SqnrDb = 12;
 constexpr int64_t kProbeSamples = 8;
-
-// Names the phases of a job and remembers how long each took.
-class PhaseClock {
- public:
-  explicit PhaseClock(QuantizationReport* report) : report_(*report) {}
-  void Begin(std::string phase) {
-    End();
-    phase_ = std::move(phase);
-    start_ = absl::Now();
-  }
-  void End() {
-    if (!phase_.empty())
-      report_.phases.emplace_back(phase_, absl::Now() - start_);
-    phase_.clear();
-  }
-
- private:
-  QuantizationReport& report_;
-  std::string phase_;
-  absl::Time start_;
-};
 
 // Noise for the comparison of engines where there is no shard; zeros and ones
 // for token ids, which every vocabulary has.
@@ -118,35 +96,21 @@ class Pipeline : public ModelPipeline {
     QuantizedVariant result;
     PhaseClock clock(&result.report);
 
-    CalibrateOptions calibrate;
-    calibrate.ranges = options.ranges;
-    calibrate.samples = options.samples;
-    calibrate.batch = options.batch;
-    clock.Begin("calibrate");
-    QS_ASSIGN_OR_RETURN(
-        const RangeMap ranges,
-        Calibrate(plan_, shard, options_.preprocessing, calibrate, control));
-
-    ReturnFreedMemory();
-
-    clock.Begin("convert");
-    QS_RETURN_IF_ERROR(control.Report("convert", 0, 1));
-    QuantizePlanOptions quantize;
-    quantize.weight_bits = Cpu().vnni ? 8 : 7;
-    QS_ASSIGN_OR_RETURN(QuantizedPlan quantized,
-                        QuantizePlan(plan_, ranges, quantize));
-    QS_RETURN_IF_ERROR(control.Report("convert", 1, 1));
+    QS_ASSIGN_OR_RETURN(DecidedRecipe decided,
+                        DecideRecipe(plan_, shard, options_.preprocessing,
+                                     options, control, &clock, &result.report));
 
     clock.Begin("compile");
     QS_RETURN_IF_ERROR(control.Report("compile", 0, 1));
-    auto plan = std::make_shared<const Plan>(std::move(quantized.plan));
+    auto plan = std::make_shared<const Plan>(std::move(decided.quantized.plan));
     QS_ASSIGN_OR_RETURN(result.variant, CompileInt8(*plan, shard));
     QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
     clock.End();
+    QS_RETURN_IF_ERROR(
+        MeasureSpeed(options, result.variant, control, &result.report));
 
-    FillReport(options, shard, quantize, quantized.outcomes, &result.report);
     const std::string manifest =
-        ArtifactJson(info_, options, quantize, shard.name(), ranges);
+        ArtifactJson(info_, options, shard.name(), decided.recipe);
     result.save = [plan, manifest](const std::string& path) {
       return SaveTorchScript(*plan, path, {{kArtifactFile, manifest}});
     };
@@ -154,6 +118,22 @@ class Pipeline : public ModelPipeline {
   }
 
  private:
+  absl::Status MeasureSpeed(const QuantizeOptions& options,
+                            const CompiledVariant& int8,
+                            const JobControl& control,
+                            QuantizationReport* report) const {
+    if (options.min_speedup) {
+      QS_ASSIGN_OR_RETURN(const CompiledVariant fp32, CompileFloat(control));
+      JudgeSpeed(*options.min_speedup, fp32, int8, report);
+    }
+    if (!options.detailed_report) return absl::OkStatus();
+    QS_RETURN_IF_ERROR(FillTimes(*int8.engine, LayerTime::kInt8, report));
+    // Whichever engine serves FP32, only this one can tell layers apart.
+    const auto fp32 = OneDnn(plan_, "fp32").compile();
+    if (!fp32.ok()) return absl::OkStatus();
+    return FillTimes(**fp32, LayerTime::kFp32, report);
+  }
+
   absl::StatusOr<CompiledVariant> CompileInt8(const Plan& plan,
                                               const Shard& shard) const {
     SelectionOptions selection;
@@ -223,28 +203,6 @@ class Pipeline : public ModelPipeline {
           Noise(kProbeSamples * input.elements(), input.integers));
     }
     return selection;
-  }
-
-  static void FillReport(const QuantizeOptions& options, const Shard& shard,
-                         const QuantizePlanOptions& quantize,
-                         const std::vector<NodeOutcome>& outcomes,
-                         QuantizationReport* report) {
-    report->range_method = RangeMethodName(options.ranges.method);
-    report->shard = shard.name();
-    report->samples = std::min(options.samples, shard.size());
-    report->weight_bits = quantize.weight_bits;
-    if (quantize.weight_bits < 8) {
-      report->notes.push_back(
-          "the processor has no VNNI: weights use 7 bits, so that products do "
-          "not saturate");
-    }
-    for (const NodeOutcome& outcome : outcomes) {
-      LayerReport& layer = report->layers.emplace_back();
-      layer.name = outcome.name;
-      layer.op = outcome.op;
-      layer.quantized = outcome.quantized;
-      layer.reason = outcome.reason;
-    }
   }
 
   const ModelOptions options_;

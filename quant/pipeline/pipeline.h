@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -19,6 +20,7 @@
 #include "quant/engine/engine.h"
 #include "quant/ranges/range_estimator.h"
 #include "quant/report/quantization_report.h"
+#include "quant/search/options.h"
 
 namespace quantserve {
 
@@ -73,7 +75,27 @@ struct QuantizeOptions {
   RangeOptions ranges;
   int64_t samples = 512;  // the shard's first ones; fewer if it has fewer
   int64_t batch = 32;     // samples in one calibration run
+  BiasCorrection bias_correction = BiasCorrection::kAuto;
+  EqualizeMode equalize = EqualizeMode::kAuto;
+  // Layers, as reports name them, that stay FP32.
+  std::vector<std::string> keep_fp32;
 
+  // The budget: layers go back to FP32 until INT8 keeps to it on held-out
+  // samples. One that cannot be kept gives the best that was found, and
+  // QuantizationReport::budget says so: see BudgetStatus.
+  // Of top-1 with labels, else of agreement with FP32; 0 to 1. Not for models
+  // with a single output.
+  std::optional<double> max_drop;
+  std::optional<double> min_sqnr_db;  // of the outputs against FP32
+  // FP32's latency over INT8's, at batch 1, of the engines that are chosen;
+  // above 0. Compiles FP32 for the comparison.
+  std::optional<double> min_speedup;
+
+  // Also finds out what each layer costs in accuracy and time. Takes some
+  // seconds.
+  bool detailed_report = false;
+
+  // INVALID_ARGUMENT, naming the option.
   absl::Status Validate() const;
 };
 

@@ -64,13 +64,15 @@ bool Plan::quantized() const {
 
 int64_t Plan::Macs() const {
   int64_t macs = 0;
-  for (const Node& node : nodes) {
-    if (node.kind != OpKind::kConv2d && node.kind != OpKind::kLinear) continue;
-    const Shape& w = node.weights.data->shape();
-    const int64_t per_output = node.weights.data->elements() / w[0];
-    macs += value(node.outputs[0]).elements() * per_output;
-  }
+  for (const Node& node : nodes) macs += Macs(node);
   return macs;
+}
+
+int64_t Plan::Macs(const Node& node) const {
+  if (node.kind != OpKind::kConv2d && node.kind != OpKind::kLinear) return 0;
+  const Tensor& weights = *node.weights.data;
+  const int64_t per_output = weights.elements() / weights.shape()[0];
+  return value(node.outputs[0]).elements() * per_output;
 }
 
 int64_t Plan::WeightBytes() const {

@@ -187,6 +187,7 @@ struct Plan {
   bool quantized() const;
   // Multiply-accumulate operations of one sample in kConv2d and kLinear.
   int64_t Macs() const;
+  int64_t Macs(const Node& node) const;  // 0 for other kinds
   // Bytes of all weights, scales and biases.
   int64_t WeightBytes() const;
   // One line for each node, for logs and tests.

@@ -2,17 +2,22 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
+#include <map>
+#include <set>
+#include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "quant/base/status_macros.h"
 #include "quant/plan/grids.h"
+#include "quant/plan/passes/equalize.h"
 
 namespace quantserve {
 namespace {
 
 // Which nodes can be 8-bit, and why the others cannot.
-std::vector<NodeOutcome> DecideNodes(const Plan& plan) {
+std::vector<NodeOutcome> DecideNodes(
+    const Plan& plan, const std::map<std::string, std::string>& keep_float) {
   std::vector<NodeOutcome> outcomes;
   std::vector<bool> is_u8(plan.values.size(), false);
   for (const Node& node : plan.nodes) {
@@ -48,6 +53,11 @@ std::vector<NodeOutcome> DecideNodes(const Plan& plan) {
         outcome.reason = "input is FP32";
         break;
     }
+    const auto kept = keep_float.find(node.name);
+    if (outcome.quantized && kept != keep_float.end()) {
+      outcome.quantized = false;
+      outcome.reason = kept->second;
+    }
     if (outcome.quantized) {
       outcome.reason.clear();
       for (ValueId id : node.outputs) is_u8[id] = true;
@@ -57,12 +67,58 @@ std::vector<NodeOutcome> DecideNodes(const Plan& plan) {
   return outcomes;
 }
 
+absl::Status CheckRecipe(const Plan& plan, const Recipe& recipe) {
+  if (recipe.weight_bits != 7 && recipe.weight_bits != 8) {
+    return absl::InvalidArgumentError(absl::StrCat("recipe has weights of ",
+                                                   recipe.weight_bits,
+                                                   " bits, expected 7 or 8"));
+  }
+  std::set<absl::string_view> names;
+  for (const Node& node : plan.nodes) names.insert(node.name);
+  const auto unknown = [&](const std::string& name) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the model has no layer \"", name, "\""));
+  };
+  for (const auto& [name, reason] : recipe.keep_float) {
+    if (names.count(name) == 0) return unknown(name);
+  }
+  for (const auto& [name, shifts] : recipe.bias_shifts) {
+    if (names.count(name) == 0) return unknown(name);
+  }
+  return absl::OkStatus();
+}
+
+// Which 8-bit layers write FP32: those that only nodes in FP32 read, one of
+// them by the recipe's wish. A grid between the two would cost what the recipe
+// wants to save.
+std::vector<bool> WriteFloat(const Plan& plan,
+                             const std::vector<bool>& quantized,
+                             const Recipe& recipe) {
+  const std::vector<int> readers = CountReaders(plan);
+  std::vector<int> kept(plan.values.size(), 0), in_float(plan.values.size(), 0);
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = plan.nodes[i];
+    if (quantized[i]) continue;
+    for (ValueId id : node.inputs) {
+      ++in_float[id];
+      kept[id] += static_cast<int>(recipe.keep_float.count(node.name));
+    }
+  }
+  std::vector<bool> result;
+  for (size_t i = 0; i < plan.nodes.size(); ++i) {
+    const Node& node = plan.nodes[i];
+    const ValueId id = node.outputs[0];
+    result.push_back(quantized[i] && node.weights.data != nullptr &&
+                     kept[id] > 0 && in_float[id] == readers[id]);
+  }
+  return result;
+}
+
 // Builds the quantized plan node by node.
 class Rewriter {
  public:
-  Rewriter(const Plan& plan, const Grids& grids, const RangeMap& ranges,
-           const QuantizePlanOptions& options)
-      : plan_(plan), grids_(grids), ranges_(ranges), options_(options) {
+  Rewriter(const Plan& plan, const Grids& grids, const Recipe& recipe)
+      : plan_(plan), grids_(grids), recipe_(recipe) {
     for (ValueId id : plan.inputs) {
       const ValueId copy =
           out_.AddValue(plan.value(id).name, plan.value(id).shape);
@@ -72,25 +128,22 @@ class Rewriter {
     }
   }
 
-  absl::Status Add(const Node& node, bool quantized) {
+  // `writes_float`: an 8-bit layer whose result is not rounded onto a grid.
+  absl::Status Add(const Node& node, bool quantized, bool writes_float) {
     Node copy = node;
     for (ValueId& id : copy.inputs) id = quantized ? U8(id) : F32(id);
+    const bool rounded = quantized && !writes_float;
     for (ValueId& id : copy.outputs) {
       const Value& value = plan_.value(id);
       const ValueId made = out_.AddValue(
           value.name, value.shape,
-          quantized ? std::optional<QuantParams>(grids_.at(id)) : std::nullopt);
-      (quantized ? u8_ : f32_)[id] = made;
+          rounded ? std::optional<QuantParams>(grids_.at(id)) : std::nullopt);
+      (rounded ? u8_ : f32_)[id] = made;
       id = made;
     }
     if (quantized && copy.weights.data) {
-      copy.weights = QuantizeWeights(node.weights, options_.weight_bits);
-      const auto* conv = std::get_if<Conv2dAttrs>(&node.attrs);
-      const auto range = ranges_.find(plan_.value(node.inputs[0]).name);
-      if (range != ranges_.end()) {
-        CorrectBias(node.weights, conv ? conv->groups : 1,
-                    range->second.channel_mean, &copy.weights);
-      }
+      copy.weights = QuantizeWeights(node.weights, recipe_.weight_bits);
+      QS_RETURN_IF_ERROR(ShiftBias(&copy));
     }
     if (quantized && node.kind == OpKind::kUnary) {
       QS_RETURN_IF_ERROR(FillTable(&copy));
@@ -131,6 +184,22 @@ class Rewriter {
     return out_.nodes.back().outputs[0];
   }
 
+  absl::Status ShiftBias(Node* node) const {
+    const auto found = recipe_.bias_shifts.find(node->name);
+    if (found == recipe_.bias_shifts.end()) return absl::OkStatus();
+    const std::vector<float>& shifts = found->second;
+    std::vector<float>& bias = node->weights.bias;
+    const size_t channels = node->weights.scales.size();
+    if (shifts.size() != channels) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("layer \"", node->name, "\" has ", shifts.size(),
+                       " bias shifts, expected ", channels));
+    }
+    bias.resize(channels, 0.0f);
+    for (size_t c = 0; c < channels; ++c) bias[c] += shifts[c];
+    return absl::OkStatus();
+  }
+
   // table[q] = quantize(f(dequantize(q))).
   absl::Status FillTable(Node* node) const {
     UnaryAttrs attrs = std::get<UnaryAttrs>(node->attrs);
@@ -156,8 +225,7 @@ class Rewriter {
 
   const Plan& plan_;
   const Grids& grids_;
-  const RangeMap& ranges_;
-  const QuantizePlanOptions& options_;
+  const Recipe& recipe_;
   Plan out_;
   std::map<ValueId, ValueId> f32_, u8_;  // from the float plan to out_
 };
@@ -209,45 +277,25 @@ Weights QuantizeWeights(const Weights& weights, int bits) {
   return result;
 }
 
-void CorrectBias(const Weights& weights, int64_t groups,
-                 const std::vector<float>& channel_mean, Weights* quantized) {
-  const Shape& shape = weights.data->shape();
-  const int64_t outputs = shape[0];
-  const int64_t inputs = shape[1];  // of one group
-  const int64_t taps = weights.data->elements() / (outputs * inputs);
-  if (static_cast<int64_t>(channel_mean.size()) != inputs * groups) return;
-  quantized->bias.resize(outputs, 0.0f);
-  const float* w = weights.data->data<float>();
-  const int8_t* q = quantized->data->data<int8_t>();
-  for (int64_t c = 0; c < outputs; ++c) {
-    const int64_t group = c / (outputs / groups);
-    double shift = 0;
-    for (int64_t i = 0; i < inputs; ++i) {
-      double error = 0;
-      for (int64_t t = 0; t < taps; ++t) {
-        const int64_t at = (c * inputs + i) * taps + t;
-        error += double{quantized->scales[c]} * q[at] - w[at];
-      }
-      shift += error * channel_mean[group * inputs + i];
-    }
-    quantized->bias[c] = static_cast<float>(quantized->bias[c] - shift);
-  }
-}
-
-absl::StatusOr<QuantizedPlan> QuantizePlan(const Plan& plan,
-                                           const RangeMap& ranges,
+absl::StatusOr<QuantizedPlan> QuantizePlan(const Plan& float_plan,
+                                           const Recipe& recipe,
                                            const QuantizePlanOptions& options) {
+  QS_RETURN_IF_ERROR(CheckRecipe(float_plan, recipe));
+  QS_ASSIGN_OR_RETURN(const Plan plan,
+                      Equalize(float_plan, recipe.equalizations));
   QuantizedPlan result;
-  result.outcomes = DecideNodes(plan);
+  result.outcomes = DecideNodes(plan, recipe.keep_float);
   std::vector<bool> quantized;
   for (const NodeOutcome& outcome : result.outcomes) {
     quantized.push_back(outcome.quantized);
   }
   QS_ASSIGN_OR_RETURN(Grids grids,
-                      ChooseGrids(plan, quantized, ranges, options));
-  Rewriter rewriter(plan, grids, ranges, options);
+                      ChooseGrids(plan, quantized, recipe.ranges, options));
+  Rewriter rewriter(plan, grids, recipe);
+  const std::vector<bool> write_float = WriteFloat(plan, quantized, recipe);
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
-    QS_RETURN_IF_ERROR(rewriter.Add(plan.nodes[i], quantized[i]));
+    QS_RETURN_IF_ERROR(
+        rewriter.Add(plan.nodes[i], quantized[i], write_float[i]));
   }
   QS_ASSIGN_OR_RETURN(result.plan, rewriter.Finish());
   return result;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
+#include <vector>
 
 namespace quantserve {
 namespace {
@@ -45,6 +47,55 @@ double SquaredError(absl::Span<const int64_t> counts, const Range& bounds,
     before = after;
   }
   return sum / width * grid.scale * grid.scale;
+}
+
+double QuantizationDivergence(absl::Span<const int64_t> counts,
+                              const Range& bounds, const Range& range,
+                              int levels) {
+  const int64_t bins = static_cast<int64_t>(counts.size());
+  const double width =
+      (static_cast<double>(bounds.hi) - bounds.lo) / static_cast<double>(bins);
+  // The bins of the range: whole ones, at least one.
+  const int64_t first = std::clamp<int64_t>(
+      std::llround((double{range.lo} - bounds.lo) / width), 0, bins - 1);
+  const int64_t end = std::clamp<int64_t>(
+      std::llround((double{range.hi} - bounds.lo) / width), first + 1, bins);
+  const int64_t kept = end - first;
+  std::vector<double> p(counts.begin() + first, counts.begin() + end);
+  double below = 0, above = 0, inside = 0;
+  for (int64_t i = 0; i < first; ++i) below += static_cast<double>(counts[i]);
+  for (int64_t i = end; i < bins; ++i) above += static_cast<double>(counts[i]);
+  for (double count : p) inside += count;
+  if (!(inside > 0)) return std::numeric_limits<double>::infinity();
+
+  // q, before `p` gets the outliers.
+  std::vector<double> q(kept, 0.0);
+  for (int64_t step = 0; step < levels; ++step) {
+    const int64_t from = step * kept / levels;
+    const int64_t to = (step + 1) * kept / levels;
+    double sum = 0, used = 0;
+    for (int64_t i = from; i < to; ++i) {
+      sum += p[i];
+      used += p[i] > 0 ? 1 : 0;
+    }
+    for (int64_t i = from; i < to; ++i) {
+      if (p[i] > 0) q[i] = sum / used;
+    }
+  }
+  p.front() += below;
+  p.back() += above;
+  const double total = inside + below + above;
+  // A bin that holds outliers only has no match in q. TensorRT's pseudocode
+  // leaves the case open; a millionth of a value keeps the sum finite, large.
+  constexpr double kNothing = 1e-6;
+  double divergence = 0;
+  for (int64_t i = 0; i < kept; ++i) {
+    if (!(p[i] > 0)) continue;
+    divergence +=
+        p[i] / total *
+        std::log((p[i] / total) / (std::max(q[i], kNothing) / inside));
+  }
+  return divergence;
 }
 
 }  // namespace quantserve

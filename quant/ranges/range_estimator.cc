@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -22,6 +23,8 @@ constexpr MethodName kMethods[] = {
     {RangeMethod::kMovingAverage, "moving_average"},
     {RangeMethod::kPercentile, "percentile"},
     {RangeMethod::kMse, "mse"},
+    {RangeMethod::kEntropy, "entropy"},
+    {RangeMethod::kAuto, "auto"},
 };
 
 // Ranges tried by kMse: 1/100, 2/100, … of the observed one.
@@ -89,7 +92,7 @@ absl::StatusOr<RangeMethod> ParseRangeMethod(absl::string_view name) {
   return absl::InvalidArgumentError(
       absl::StrCat("range method \"", name,
                    "\" is unknown, expected minmax, moving_average, "
-                   "percentile or mse"));
+                   "percentile, mse, entropy or auto"));
 }
 
 absl::Status RangeOptions::Validate() const {
@@ -131,15 +134,18 @@ absl::Status RangeEstimator::ObserveBounds(absl::Span<const float> values) {
 }
 
 bool RangeEstimator::NeedsHistogram() const {
-  return options_.method == RangeMethod::kPercentile ||
-         options_.method == RangeMethod::kMse;
+  return options_.method != RangeMethod::kMinMax &&
+         options_.method != RangeMethod::kMovingAverage;
 }
 
 void RangeEstimator::ObserveHistogram(absl::Span<const float> values) {
-  if (histogram_.empty()) histogram_.resize(options_.bins + kZeroCounters);
-  const double width = static_cast<double>(max_) - min_;
+  if (histogram_.empty()) {
+    histogram_.resize(options_.bins + kZeroCounters);
+    spread_ = {min_, max_};
+  }
+  const double width = static_cast<double>(spread_.hi) - spread_.lo;
   if (width < kNarrowest) return;
-  const float lo = min_;
+  const float lo = spread_.lo;
   const float bins_per_unit = static_cast<float>(options_.bins / width);
   const float last = static_cast<float>(options_.bins - 1);
   // Bin numbers by vector instructions, then the increments one by one.
@@ -161,20 +167,24 @@ void RangeEstimator::ObserveHistogram(absl::Span<const float> values) {
   }
 }
 
-Range RangeEstimator::Estimate(int levels, bool symmetric) const {
+Range RangeEstimator::Estimate(const RangeOptions& options, int levels,
+                               bool symmetric) const {
   Range range{min_, max_};
-  switch (options_.method) {
+  switch (options.method) {
     case RangeMethod::kMinMax:
+    case RangeMethod::kAuto:
       break;
     case RangeMethod::kMovingAverage:
       range = {static_cast<float>(average_min_),
                static_cast<float>(average_max_)};
       break;
     case RangeMethod::kPercentile:
-      range = PercentileRange();
+      range = PercentileRange(options.percentile);
       break;
     case RangeMethod::kMse:
       return MseRange(levels, symmetric);
+    case RangeMethod::kEntropy:
+      return EntropyRange(levels, symmetric);
   }
   return symmetric ? Symmetric(range) : range;
 }
@@ -193,7 +203,7 @@ Range RangeEstimator::MseRange(int levels, bool symmetric) const {
     const float factor = static_cast<float>(i) / kShrinkFactors;
     const Range candidate{widest.lo * factor, widest.hi * factor};
     const double error =
-        SquaredError(counts, {min_, max_}, GridFor(candidate, levels));
+        SquaredError(counts, spread_, GridFor(candidate, levels));
     if (error < least) {
       least = error;
       best = candidate;
@@ -202,20 +212,21 @@ Range RangeEstimator::MseRange(int levels, bool symmetric) const {
   return best;
 }
 
-Range RangeEstimator::PercentileRange() const {
+Range RangeEstimator::PercentileRange(double percentile) const {
   if (histogram_.empty()) return {min_, max_};
   const int bins = options_.bins;
-  const double width = (static_cast<double>(max_) - min_) / bins;
+  const double width = (static_cast<double>(spread_.hi) - spread_.lo) / bins;
   std::vector<int64_t> counts(histogram_.begin(), histogram_.begin() + bins);
   int64_t total = 0;
   for (int64_t count : histogram_) total += count;
-  if (total == 0) return {min_, max_};
+  if (total == 0 || width * bins < kNarrowest) return {min_, max_};
   // Here zeros are values like any other.
-  const int zero_bin = std::clamp(static_cast<int>(-min_ / width), 0, bins - 1);
+  const int zero_bin =
+      std::clamp(static_cast<int>(-spread_.lo / width), 0, bins - 1);
   for (int i = 0; i < kZeroCounters; ++i) {
     counts[zero_bin] += histogram_[bins + i];
   }
-  const double cut = total * (1 - options_.percentile / 100) / 2;
+  const double cut = total * (1 - percentile / 100) / 2;
   // How far one may walk in from one end, within a bin in proportion.
   const auto walk = [&](auto begin, auto end) {
     double left = cut, bins_passed = 0;
@@ -226,10 +237,65 @@ Range RangeEstimator::PercentileRange() const {
     }
     return bins_passed;
   };
-  const double lo = min_ + width * walk(counts.begin(), counts.end());
-  const double hi = max_ - width * walk(counts.rbegin(), counts.rend());
+  const double lo = spread_.lo + width * walk(counts.begin(), counts.end());
+  const double hi = spread_.hi - width * walk(counts.rbegin(), counts.rend());
   return {std::min(0.0F, static_cast<float>(lo)),
           std::max(0.0F, static_cast<float>(hi))};
+}
+
+void RangeEstimator::AdoptHistogram(const RangeEstimator& whole) {
+  histogram_ = whole.histogram_;
+  spread_ = whole.spread_;
+}
+
+Range RangeEstimator::EntropyRange(int levels, bool symmetric) const {
+  const Range widest = symmetric ? Symmetric({min_, max_}) : Range{min_, max_};
+  if (histogram_.empty() || static_cast<double>(max_) - min_ < kNarrowest) {
+    return widest;
+  }
+  const absl::Span<const int64_t> counts =
+      absl::MakeConstSpan(histogram_).first(options_.bins);
+  Range best = widest;
+  double least = std::numeric_limits<double>::infinity();
+  for (int i = kShrinkFactors; i >= 1; --i) {
+    const float factor = static_cast<float>(i) / kShrinkFactors;
+    const Range candidate{widest.lo * factor, widest.hi * factor};
+    const double divergence =
+        QuantizationDivergence(counts, spread_, candidate, levels);
+    if (divergence < least) {
+      least = divergence;
+      best = candidate;
+    }
+  }
+  return best;
+}
+
+std::vector<int64_t> RangeEstimator::HistogramCounts() const {
+  if (histogram_.empty()) return {};
+  return {histogram_.begin(), histogram_.begin() + options_.bins};
+}
+
+int64_t RangeEstimator::HistogramZeros() const {
+  if (histogram_.empty()) return 0;
+  return std::accumulate(histogram_.begin() + options_.bins, histogram_.end(),
+                         int64_t{0});
+}
+
+double RangeEstimator::ClippedShare(const Range& range) const {
+  if (histogram_.empty()) return 0;
+  const double width =
+      (static_cast<double>(spread_.hi) - spread_.lo) / options_.bins;
+  double outside = 0, total = static_cast<double>(HistogramZeros());
+  for (int i = 0; i < options_.bins; ++i) {
+    const double lo = spread_.lo + i * width;
+    const double inside =
+        std::min<double>(range.hi, lo + width) - std::max<double>(range.lo, lo);
+    const double share =
+        width > 0 ? std::clamp(1 - inside / width, 0.0, 1.0) : 0.0;
+    outside += share * static_cast<double>(histogram_[i]);
+    total += static_cast<double>(histogram_[i]);
+  }
+  return total > 0 ? outside / total : 0;
 }
 
 }  // namespace quantserve

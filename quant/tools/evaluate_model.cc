@@ -156,6 +156,11 @@ void PrintJson(const std::vector<Row>& rows,
       if (row.evaluation->accuracy) {
         entry["accuracy"] = *row.evaluation->accuracy;
       }
+      // Of what this row's engine returns, against the first row's.
+      const auto against = Compare(*rows[0].evaluation, *row.evaluation);
+      if (against.ok() && std::isfinite(against->sqnr_db)) {
+        entry["sqnr_db"] = against->sqnr_db;
+      }
       entry["latency_ms"] = Milliseconds(row);
       entry["speedup"] = Milliseconds(rows[0]) / Milliseconds(row);
     } else {

@@ -1,13 +1,16 @@
 // quantize_model: a TorchScript file and a calibration shard in, an INT8
 // TorchScript file out.
 #include <cstdio>
+#include <optional>
 #include <string>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "quant/base/status_macros.h"
 #include "quant/pipeline/artifact.h"
 #include "quant/pipeline/pipeline.h"
+#include "quant/report/budget_status.h"
 #include "quant/tools/tool.h"
 
 ABSL_FLAG(std::string, model_path, "",
@@ -19,13 +22,29 @@ ABSL_FLAG(
     std::string, output, "",
     "INT8 TorchScript model to write; torch.jit.load reads it. Required.");
 ABSL_FLAG(std::string, observer, "mse",
-          "How ranges are found: mse, minmax, moving_average, percentile.");
+          "How ranges are found: mse, minmax, moving_average, percentile, "
+          "entropy; auto tries all and keeps the best on held-out samples.");
 ABSL_FLAG(double, percentile, quantserve::RangeOptions().percentile,
           "Share of the values that --observer=percentile keeps, in percent.");
 ABSL_FLAG(int64_t, samples, quantserve::QuantizeOptions().samples,
           "The shard's first samples, this many, are used.");
 ABSL_FLAG(int64_t, batch_size, quantserve::QuantizeOptions().batch,
           "Samples in one calibration run.");
+ABSL_FLAG(std::string, bias_correction, "auto",
+          "How biases take back the mean error: none, analytic, empirical; "
+          "auto keeps the best on held-out samples.");
+ABSL_FLAG(std::string, equalize, "auto",
+          "Cross-layer equalization: on, off; auto keeps it where it helps on "
+          "held-out samples.");
+ABSL_FLAG(std::string, keep_fp32, "",
+          "Layers that stay FP32, as --verbose names them: a,b.");
+ABSL_FLAG(std::optional<double>, max_drop, std::nullopt,
+          "Most that top-1 may drop (agreement with FP32, without labels): "
+          "layers go back to FP32 until it holds. 0 to 1.");
+ABSL_FLAG(std::optional<double>, min_sqnr_db, std::nullopt,
+          "Least signal-to-noise ratio of the outputs, kept the same way.");
+ABSL_FLAG(std::optional<double>, min_speedup, std::nullopt,
+          "Least speed-up against FP32 at batch 1. Above 0.");
 ABSL_FLAG(int, threads, 1, "Threads that compute.");
 ABSL_FLAG(bool, verbose, false, "Lists every layer.");
 
@@ -41,11 +60,14 @@ const CommandLine& Line() {
       "--output=m_int8.pt [flags]",
       {{"Files", {"model_path", "calibration_data", "output"}},
        {"Calibration", {"observer", "percentile", "samples", "batch_size"}},
+       {"Accuracy", {"bias_correction", "equalize", "keep_fp32"}},
+       {"Budget", {"max_drop", "min_sqnr_db", "min_speedup"}},
        PreprocessingFlags(),
        ImageFlags(),
        DrawFlags(),
        {"Other", {"threads", "verbose"}}},
-      "Exit codes: 0 written, 1 failed, 2 bad flags.\n"};
+      "Exit codes: 0 written, 1 failed or budget not reachable (the best found "
+      "is\nwritten), 2 bad flags.\n"};
   return line;
 }
 
@@ -61,6 +83,15 @@ void PrintReport(const QuantizedVariant& result, const std::string& output,
                       ? "INT8"
                       : absl::StrCat("FP32: ", layer.reason).c_str());
     }
+  }
+  for (const TrialReport& trial : report.trials) {
+    std::printf("tried: %s: %.1f dB, agreement %.4f%s\n", trial.what.c_str(),
+                trial.sqnr_db, trial.agreement, trial.kept ? ", kept" : "");
+  }
+  if (report.budget) {
+    std::printf("budget: %s: %s (%s)\n", report.budget->wanted.c_str(),
+                report.budget->achieved.c_str(),
+                report.budget->reached ? "kept" : "not reachable");
   }
   for (const std::string& note : report.notes) {
     std::printf("note: %s\n", note.c_str());
@@ -83,6 +114,16 @@ absl::Status Run() {
   QS_ASSIGN_OR_RETURN(quantize.ranges.method,
                       ParseRangeMethod(absl::GetFlag(FLAGS_observer)));
   quantize.ranges.percentile = absl::GetFlag(FLAGS_percentile);
+  QS_ASSIGN_OR_RETURN(
+      quantize.bias_correction,
+      ParseBiasCorrection(absl::GetFlag(FLAGS_bias_correction)));
+  QS_ASSIGN_OR_RETURN(quantize.equalize,
+                      ParseEqualizeMode(absl::GetFlag(FLAGS_equalize)));
+  quantize.keep_fp32 = absl::StrSplit(absl::GetFlag(FLAGS_keep_fp32), ',',
+                                      absl::SkipWhitespace());
+  quantize.max_drop = absl::GetFlag(FLAGS_max_drop);
+  quantize.min_sqnr_db = absl::GetFlag(FLAGS_min_sqnr_db);
+  quantize.min_speedup = absl::GetFlag(FLAGS_min_speedup);
   quantize.samples = absl::GetFlag(FLAGS_samples);
   quantize.batch = absl::GetFlag(FLAGS_batch_size);
   QS_RETURN_IF_ERROR(quantize.Validate());
@@ -109,7 +150,7 @@ absl::Status Run() {
   bar.Finish();
   QS_ASSIGN_OR_RETURN(const int64_t bytes, FileBytes(output));
   PrintReport(result, output, bytes);
-  return absl::OkStatus();
+  return BudgetStatus(result.report);
 }
 
 }  // namespace

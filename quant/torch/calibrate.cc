@@ -1,74 +1,17 @@
 #include "quant/torch/calibrate.h"
 
-#include <torch/csrc/jit/runtime/graph_executor.h>
-
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <memory>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
-#include "quant/torch/emit.h"
-#include "quant/torch/wall.h"
+#include "quant/torch/observe.h"
 
 namespace quantserve {
 namespace {
-
-// The float plan with every value as an output.
-class Observer {
- public:
-  static absl::StatusOr<Observer> Make(const Plan& plan) {
-    EmitOptions options;
-    for (ValueId id = 0; id < static_cast<ValueId>(plan.values.size()); ++id) {
-      options.observe.push_back(id);
-    }
-    QS_ASSIGN_OR_RETURN(torch::jit::Module module, EmitModule(plan, options));
-    return Observer(plan, std::move(module));
-  }
-
-  using Visit = std::function<absl::Status(ValueId, absl::Span<const float>)>;
-
-  // Runs `count` samples and shows every value.
-  absl::Status Run(const Shard& shard, const Preprocessing& preprocessing,
-                   int64_t first, int64_t count, const Visit& visit) {
-    return BehindWall(
-        absl::StatusCode::kInternal, "calibration run failed",
-        [&]() -> absl::Status {
-          torch::jit::Stack stack{module_._ivalue()};
-          for (size_t i = 0; i < shard.num_inputs(); ++i) {
-            Shape shape = shard.sample_shape(i);
-            shape.insert(shape.begin(), count);
-            at::Tensor input = torch::empty(shape, torch::kFloat32);
-            shard.Copy(
-                i, first, count, preprocessing,
-                {input.data_ptr<float>(), static_cast<size_t>(input.numel())});
-            stack.push_back(std::move(input));
-          }
-          executor_->run(stack);
-          const auto tuple = stack.at(0).toTuple();
-          const size_t skipped = plan_->outputs.size();
-          for (size_t i = 0; i < plan_->values.size(); ++i) {
-            const at::Tensor value =
-                tuple->elements()[skipped + i].toTensor().contiguous();
-            QS_RETURN_IF_ERROR(visit(
-                static_cast<ValueId>(i),
-                {value.data_ptr<float>(), static_cast<size_t>(value.numel())}));
-          }
-          return absl::OkStatus();
-        });
-  }
-
- private:
-  Observer(const Plan& plan, torch::jit::Module module)
-      : plan_(&plan),
-        module_(std::move(module)),
-        executor_(std::make_unique<torch::jit::GraphExecutor>(
-            module_.get_method("forward").graph(), "calibrate",
-            torch::jit::ExecutorExecutionMode::SIMPLE)) {}
-
-  const Plan* plan_;
-  torch::jit::Module module_;
-  std::unique_ptr<torch::jit::GraphExecutor> executor_;
-};
 
 // Sums the input channels of the layers that read one value.
 class ChannelMean {
@@ -115,78 +58,131 @@ std::map<ValueId, ChannelMean> LayerInputs(const Plan& plan) {
   return means;
 }
 
-absl::Status CheckShard(const Plan& plan, const Shard& shard) {
-  if (shard.num_inputs() != plan.inputs.size()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("shard \"", shard.name(), "\" has ", shard.num_inputs(),
-                     " inputs, model wants ", plan.inputs.size()));
-  }
-  for (size_t i = 0; i < plan.inputs.size(); ++i) {
-    const Shape& want = plan.value(plan.inputs[i]).shape;
-    const Shape& have = shard.sample_shape(i);
-    if (std::equal(have.begin(), have.end(), want.begin() + 1, want.end())) {
-      continue;
+}  // namespace
+
+// Fills a Calibration.
+class Calibrator {
+ public:
+  Calibrator(const Plan& plan, const Shard& shard,
+             const Preprocessing& preprocessing,
+             const CalibrateOptions& options, const JobControl& control)
+      : plan_(plan),
+        shard_(shard),
+        preprocessing_(preprocessing),
+        options_(options),
+        control_(control),
+        samples_(std::min(options.samples, shard.size())),
+        split_(std::min(options.split, samples_)) {}
+
+  absl::StatusOr<Calibration> Run() {
+    ObserveOptions observe;
+    observe.batch = std::min(options_.batch, samples_);
+    observe.max_activation_bytes = options_.max_activation_bytes;
+    for (size_t i = 0; i < plan_.values.size(); ++i) {
+      observe.values.push_back(static_cast<ValueId>(i));
+      result_.names_.push_back(plan_.values[i].name);
+      result_.estimators_.emplace_back(options_.ranges);
     }
-    return absl::InvalidArgumentError(absl::StrCat(
-        "shard \"", shard.name(), "\" has samples of shape ", ShapeString(have),
-        ", model wants ", ShapeString({want.data() + 1, want.size() - 1})));
+    QS_ASSIGN_OR_RETURN(observer_, Observer::Make(plan_, observe));
+    std::map<ValueId, ChannelMean> means = LayerInputs(plan_);
+    const auto bounds = [&](ValueId id, absl::Span<const float> values) {
+      const auto mean = means.find(id);
+      if (mean != means.end()) mean->second.Add(values);
+      const absl::Status status = result_.estimators_[id].ObserveBounds(values);
+      if (status.ok()) return status;
+      return absl::Status(status.code(),
+                          absl::StrCat("value \"", plan_.value(id).name,
+                                       "\": ", status.message()));
+    };
+    QS_RETURN_IF_ERROR(Pass("ranges", bounds, [&] {
+      for (const RangeEstimator& whole : result_.estimators_) {
+        result_.before_split_.push_back(whole);
+      }
+    }));
+    if (result_.estimators_[0].NeedsHistogram()) {
+      const auto histogram = [&](ValueId id, absl::Span<const float> values) {
+        result_.estimators_[id].ObserveHistogram(values);
+        return absl::OkStatus();
+      };
+      QS_RETURN_IF_ERROR(Pass("histograms", histogram, [&] {
+        for (size_t i = 0; i < result_.before_split_.size(); ++i) {
+          result_.before_split_[i].AdoptHistogram(result_.estimators_[i]);
+        }
+      }));
+    }
+    for (const auto& [id, mean] : means) {
+      result_.means_[plan_.value(id).name] = mean.Means();
+    }
+    return std::move(result_);
   }
-  return absl::OkStatus();
+
+ private:
+  // Shows all samples; calls `at_split` between the two parts.
+  absl::Status Pass(const char* phase, const Observer::Visit& visit,
+                    const std::function<void()>& at_split) {
+    QS_RETURN_IF_ERROR(control_.Report(phase, 0, samples_));
+    for (int64_t first = 0; first < samples_;) {
+      const int64_t end = first < split_ ? split_ : samples_;
+      const int64_t count = std::min(observer_->batch(), end - first);
+      QS_RETURN_IF_ERROR(
+          observer_->Run(shard_, preprocessing_, first, count, visit));
+      first += count;
+      if (first == split_) at_split();
+      QS_RETURN_IF_ERROR(control_.Report(phase, first, samples_));
+    }
+    return absl::OkStatus();
+  }
+
+  const Plan& plan_;
+  const Shard& shard_;
+  const Preprocessing& preprocessing_;
+  const CalibrateOptions& options_;
+  const JobControl& control_;
+  const int64_t samples_, split_;
+  std::unique_ptr<Observer> observer_;
+  Calibration result_;
+};
+
+namespace {
+
+RangeMap EstimateAll(const std::vector<std::string>& names,
+                     const std::vector<RangeEstimator>& estimators,
+                     const RangeOptions& options) {
+  RangeMap ranges;
+  for (size_t i = 0; i < estimators.size(); ++i) {
+    ranges[names[i]] = {estimators[i].Estimate(options, 256, false),
+                        estimators[i].Estimate(options, 255, true)};
+  }
+  return ranges;
 }
 
 }  // namespace
 
-absl::StatusOr<RangeMap> Calibrate(const Plan& plan, const Shard& shard,
-                                   const Preprocessing& preprocessing,
-                                   const CalibrateOptions& options,
-                                   const JobControl& control) {
-  QS_RETURN_IF_ERROR(CheckShard(plan, shard));
-  QS_ASSIGN_OR_RETURN(Observer observer, Observer::Make(plan));
-  int64_t sample_bytes = 0;
-  for (const Value& v : plan.values) sample_bytes += v.elements() * 4;
-  const int64_t samples = std::min(options.samples, shard.size());
-  const int64_t batch = std::clamp<int64_t>(
-      options.max_activation_bytes / sample_bytes, 1, options.batch);
+RangeMap Calibration::Ranges(const RangeOptions& options) const {
+  return EstimateAll(names_, estimators_, options);
+}
 
-  std::map<ValueId, ChannelMean> means = LayerInputs(plan);
-  std::vector<RangeEstimator> estimators(plan.values.size(),
-                                         RangeEstimator(options.ranges));
-  const auto pass = [&](const char* phase,
-                        const Observer::Visit& visit) -> absl::Status {
-    QS_RETURN_IF_ERROR(control.Report(phase, 0, samples));
-    for (int64_t first = 0; first < samples; first += batch) {
-      const int64_t count = std::min(batch, samples - first);
-      QS_RETURN_IF_ERROR(
-          observer.Run(shard, preprocessing, first, count, visit));
-      QS_RETURN_IF_ERROR(control.Report(phase, first + count, samples));
-    }
-    return absl::OkStatus();
-  };
-  QS_RETURN_IF_ERROR(
-      pass("ranges", [&](ValueId id, absl::Span<const float> values) {
-        const auto mean = means.find(id);
-        if (mean != means.end()) mean->second.Add(values);
-        const absl::Status status = estimators[id].ObserveBounds(values);
-        if (status.ok()) return status;
-        return absl::Status(status.code(),
-                            absl::StrCat("value \"", plan.value(id).name,
-                                         "\": ", status.message()));
-      }));
-  if (estimators[0].NeedsHistogram()) {
-    QS_RETURN_IF_ERROR(
-        pass("histograms", [&](ValueId id, absl::Span<const float> values) {
-          estimators[id].ObserveHistogram(values);
-          return absl::OkStatus();
-        }));
-  }
-  RangeMap ranges;
-  for (size_t i = 0; i < estimators.size(); ++i) {
-    const auto mean = means.find(static_cast<ValueId>(i));
-    ranges[plan.values[i].name] = {
-        estimators[i].Estimate(256, false), estimators[i].Estimate(255, true),
-        mean == means.end() ? std::vector<float>() : mean->second.Means()};
-  }
-  return ranges;
+RangeMap Calibration::RangesBeforeSplit(const RangeOptions& options) const {
+  return EstimateAll(
+      names_, before_split_.empty() ? estimators_ : before_split_, options);
+}
+
+const RangeEstimator* Calibration::Find(const std::string& value) const {
+  const auto found = std::find(names_.begin(), names_.end(), value);
+  return found == names_.end() ? nullptr : &estimators_[found - names_.begin()];
+}
+
+absl::StatusOr<Calibration> Calibrate(const Plan& plan, const Shard& shard,
+                                      const Preprocessing& preprocessing,
+                                      const CalibrateOptions& options,
+                                      const JobControl& control) {
+  QS_RETURN_IF_ERROR(CheckShard(plan, shard));
+  return Calibrator(plan, shard, preprocessing, options, control).Run();
+}
+
+ActivationHistogram HistogramOf(const RangeEstimator& estimator) {
+  return {estimator.bounds(), estimator.HistogramCounts(),
+          estimator.HistogramZeros()};
 }
 
 }  // namespace quantserve

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "quant/base/status_macros.h"
+#include "quant/report/budget_status.h"
 #include "server/core/held_out.h"
 #include "server/core/steady_clock.h"
 
@@ -168,6 +169,7 @@ absl::Status Quantizer::Attempt(const JobControl& control,
     return absl::FailedPreconditionError(
         absl::StrCat("the gate refused the new variant: ", run->gate->reason));
   }
+  QS_RETURN_IF_ERROR(BudgetStatus(*run->report));
   if (run->spec.dry_run) return absl::OkStatus();
   // The last moment at which a cancelled job changes nothing.
   if (control.cancelled && control.cancelled()) {

@@ -53,7 +53,7 @@ ABSL_FLAG(std::vector<std::string>, shard, {},
           "them.");
 ABSL_FLAG(std::string, range_method, "mse",
           "How ranges are taken from observed values: minmax, moving_average, "
-          "percentile, mse.");
+          "percentile, mse, entropy, auto.");
 ABSL_FLAG(int64_t, samples, quantserve::QuantizationConfig().samples,
           "Samples to calibrate on.");
 ABSL_FLAG(double, max_accuracy_drop,

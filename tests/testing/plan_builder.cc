@@ -307,20 +307,20 @@ Plan Quantized(const Plan& plan, const QuantizedForTest& options) {
   for (const auto& input : inputs) pointers.push_back(input.data());
   const auto values = RunReferenceValues(fused, options.samples, pointers);
   if (!values.ok()) Die(values.status());
-  RangeMap ranges;
+  Recipe recipe;
   for (size_t i = 0; i < fused.values.size(); ++i) {
     const auto numbers = (*values)[i].span<float>();
     if (numbers.empty()) continue;
     const auto [lo, hi] = std::minmax_element(numbers.begin(), numbers.end());
     const float most = std::max({std::abs(*lo), std::abs(*hi), 1e-3f});
-    ValueRange& range = ranges[fused.values[i].name];
+    ValueRange& range = recipe.ranges[fused.values[i].name];
     range.affine = {std::min(*lo, 0.0f), std::max(*hi, 1e-3f)};
     range.symmetric = {-most, most};
   }
+  recipe.weight_bits = options.weight_bits;
   QuantizePlanOptions quantize;
-  quantize.weight_bits = options.weight_bits;
   if (options.affine) quantize.symmetric_share = 2;
-  auto quantized = QuantizePlan(fused, ranges, quantize);
+  auto quantized = QuantizePlan(fused, recipe, quantize);
   if (!quantized.ok()) Die(quantized.status());
   return std::move(quantized->plan);
 }

@@ -5,6 +5,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
+
+#include "quant/plan/bias_shifts.h"
 
 namespace quantserve {
 namespace {
@@ -74,26 +77,25 @@ TEST(QuantizeWeightsTest, AllZeroChannelHasNoInfiniteScale) {
 // Weights [[1, 0.3]] on a grid of 1/127: 0.3 becomes 38/127, too small by
 // 0.000787; inputs with mean 10 in that channel lose 0.00787, which the bias
 // gives back.
-TEST(CorrectBiasTest, BiasTakesUpTheMeanError) {
+TEST(AnalyticBiasShiftTest, BiasTakesUpTheMeanError) {
   const Weights w{Filled({1, 2}, {1.0f, 0.3f}), {}, {0.5f}};
-  Weights q = QuantizeWeights(w, 8);
-  CorrectBias(w, 1, {3.0f, 10.0f}, &q);
-  EXPECT_NEAR(q.bias[0], 0.5 + 10 * (0.3 - 38.0 / 127), 1e-6);
+  const Weights q = QuantizeWeights(w, 8);
+  const auto shift = AnalyticBiasShift(w, 1, {3.0f, 10.0f}, q);
+  EXPECT_NEAR(shift.at(0), 10 * (0.3 - 38.0 / 127), 1e-6);
 }
 
-TEST(CorrectBiasTest, GroupsReadTheirOwnChannels) {
+TEST(AnalyticBiasShiftTest, GroupsReadTheirOwnChannels) {
   const Weights w{Filled({2, 2, 1, 1}, {1.0f, 0.3f}), {}, {}};
-  Weights q = QuantizeWeights(w, 8);
-  CorrectBias(w, 2, {0, 0, 0, 10.0f}, &q);
-  EXPECT_EQ(q.bias[0], 0);
-  EXPECT_NEAR(q.bias[1], 10 * (0.3 - 38.0 / 127), 1e-6);
+  const Weights q = QuantizeWeights(w, 8);
+  const auto shift = AnalyticBiasShift(w, 2, {0, 0, 0, 10.0f}, q);
+  EXPECT_EQ(shift.at(0), 0);
+  EXPECT_NEAR(shift.at(1), 10 * (0.3 - 38.0 / 127), 1e-6);
 }
 
-TEST(CorrectBiasTest, UnknownMeansChangeNothing) {
+TEST(AnalyticBiasShiftTest, UnknownMeansChangeNothing) {
   const Weights w{Filled({1, 2}, {1.0f, 0.3f}), {}, {}};
-  Weights q = QuantizeWeights(w, 8);
-  CorrectBias(w, 1, {}, &q);
-  EXPECT_TRUE(q.bias.empty());
+  const Weights q = QuantizeWeights(w, 8);
+  EXPECT_TRUE(AnalyticBiasShift(w, 1, {}, q).empty());
 }
 
 class DoubleIsland : public Island {
@@ -173,13 +175,13 @@ class PlanBuilder {
   Plan plan_;
 };
 
-RangeMap SameRange(const Plan& plan, Range affine) {
+Recipe SameRange(const Plan& plan, Range affine) {
   const float bound = std::max(-affine.lo, affine.hi);
-  RangeMap ranges;
+  Recipe recipe;
   for (const Value& v : plan.values) {
-    ranges[v.name] = {affine, {-bound, bound}, {}};
+    recipe.ranges[v.name] = {affine, {-bound, bound}};
   }
-  return ranges;
+  return recipe;
 }
 
 const QuantParams& GridOf(const Plan& plan, const std::string& name) {
@@ -258,9 +260,9 @@ TEST(QuantizePlanTest, ConcatenationSharesTheHullOfItsInputsRanges) {
   PlanBuilder b;
   const ValueId x = b.Input("x");
   const Plan plan = b.Finish(b.Concat("c", b.Linear("l", x), b.Linear("r", x)));
-  RangeMap ranges = SameRange(plan, {0, 1});
-  ranges["r"] = {{-1, 3}, {-3, 3}, {}};
-  const auto q = QuantizePlan(plan, ranges, {});
+  Recipe recipe = SameRange(plan, {0, 1});
+  recipe.ranges["r"] = {{-1, 3}, {-3, 3}};
+  const auto q = QuantizePlan(plan, recipe, {});
   ASSERT_TRUE(q.ok()) << q.status();
   EXPECT_EQ(GridOf(q->plan, "l"), GridOf(q->plan, "r"));
   EXPECT_EQ(GridOf(q->plan, "l"), GridOf(q->plan, "c"));
@@ -270,9 +272,9 @@ TEST(QuantizePlanTest, ConcatenationSharesTheHullOfItsInputsRanges) {
 TEST(QuantizePlanTest, UnaryFunctionBecomesATable) {
   PlanBuilder b;
   const Plan plan = b.Finish(b.Unary("u", b.Linear("y", b.Input("x"))));
-  RangeMap ranges = SameRange(plan, {0, 2.55f});
-  ranges["u"] = {{0, 5.1f}, {-5.1f, 5.1f}, {}};
-  const auto q = QuantizePlan(plan, ranges, {});
+  Recipe recipe = SameRange(plan, {0, 2.55f});
+  recipe.ranges["u"] = {{0, 5.1f}, {-5.1f, 5.1f}};
+  const auto q = QuantizePlan(plan, recipe, {});
   ASSERT_TRUE(q.ok()) << q.status();
   for (const Node& node : q->plan.nodes) {
     if (node.kind != OpKind::kUnary) continue;
@@ -284,12 +286,75 @@ TEST(QuantizePlanTest, UnaryFunctionBecomesATable) {
   FAIL() << "no unary node";
 }
 
+TEST(QuantizePlanTest, KeptLayerStaysFloatWithItsReason) {
+  PlanBuilder b;
+  const Plan plan = b.Finish(b.Linear("z", b.Linear("y", b.Input("x"))));
+  Recipe recipe = SameRange(plan, {-1, 1});
+  recipe.keep_float["y"] = "asked for";
+  const auto q = QuantizePlan(plan, recipe, {});
+  ASSERT_TRUE(q.ok()) << q.status();
+  EXPECT_THAT(Kinds(q->plan),
+              ::testing::ElementsAre(OpKind::kLinear, OpKind::kQuantize,
+                                     OpKind::kLinear, OpKind::kDequantize));
+  EXPECT_FALSE(q->outcomes[0].quantized);
+  EXPECT_EQ(q->outcomes[0].reason, "asked for");
+  EXPECT_TRUE(q->outcomes[1].quantized);
+}
+
+// The grid that a kept layer would read is what keeping it gets rid of.
+TEST(QuantizePlanTest, LayerBeforeAKeptOneWritesFp32) {
+  PlanBuilder b;
+  const Plan plan = b.Finish(b.Linear("z", b.Linear("y", b.Input("x"))));
+  Recipe recipe = SameRange(plan, {-1, 1});
+  recipe.keep_float["z"] = "asked for";
+  const auto q = QuantizePlan(plan, recipe, {});
+  ASSERT_TRUE(q.ok()) << q.status();
+  EXPECT_THAT(Kinds(q->plan),
+              ::testing::ElementsAre(OpKind::kQuantize, OpKind::kLinear,
+                                     OpKind::kLinear));
+  EXPECT_TRUE(q->outcomes[0].quantized);
+  EXPECT_FALSE(q->outcomes[1].quantized);
+}
+
+TEST(QuantizePlanTest, ShiftsAreAddedToBiases) {
+  PlanBuilder b;
+  const Plan plan = b.Finish(b.Linear("y", b.Input("x")));
+  Recipe recipe = SameRange(plan, {-1, 1});
+  recipe.bias_shifts["y"] = {1, 2, 3, 4};
+  const auto q = QuantizePlan(plan, recipe, {});
+  ASSERT_TRUE(q.ok()) << q.status();
+  EXPECT_EQ(q->plan.nodes[1].weights.bias, (std::vector<float>{1, 2, 3, 4}));
+}
+
+// Recipes come from files: each part that does not fit is named.
+TEST(QuantizePlanTest, RecipesThatDoNotFitAreRefused) {
+  PlanBuilder b;
+  const ValueId x = b.Input("x");
+  const Plan plan = b.Finish(b.Add("s", b.Linear("y", x), b.Linear("z", x)));
+  const std::vector<std::pair<std::function<void(Recipe*)>, std::string>>
+      cases = {{[](Recipe* r) { r->weight_bits = 4; }, "4 bits"},
+               {[](Recipe* r) { r->keep_float["other"] = ""; }, "\"other\""},
+               {[](Recipe* r) { r->bias_shifts["other"] = {}; }, "\"other\""},
+               {[](Recipe* r) { r->bias_shifts["y"] = {1}; }, "1 bias shifts"},
+               {[](Recipe* r) {
+                  r->equalizations = {{"y", "z", {1, 1, 1, 1}}};
+                },
+                "cannot be equalized"}};
+  for (const auto& [apply, message] : cases) {
+    Recipe recipe = SameRange(plan, {-1, 1});
+    apply(&recipe);
+    const absl::Status status = QuantizePlan(plan, recipe, {}).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << message;
+    EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(message));
+  }
+}
+
 TEST(QuantizePlanTest, MissingRangeIsNamed) {
   PlanBuilder b;
   const Plan plan = b.Finish(b.Linear("y", b.Input("x")));
-  RangeMap ranges = SameRange(plan, {-1, 1});
-  ranges.erase("y");
-  const auto q = QuantizePlan(plan, ranges, {});
+  Recipe recipe = SameRange(plan, {-1, 1});
+  recipe.ranges.erase("y");
+  const auto q = QuantizePlan(plan, recipe, {});
   EXPECT_EQ(q.status().code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(q.status().message()), ::testing::HasSubstr("\"y\""));
 }

@@ -84,5 +84,43 @@ TEST(GridForTest, CentresSymmetricRangesOn128) {
   EXPECT_DOUBLE_EQ(GridFor({-2, 2}, 256).first, -128);
 }
 
+// Oracle: numpy, on 8 bins and 4 steps.
+//   p = [4, 4, 2, 0, 1, 1, 0, 1], kept whole: q = [4, 4, 2, 0, 1, 1, 0, 1]
+//   kept to the first 6 bins of 8, as 3 steps of 2 bins:
+//   p = [4, 4, 2, 0, 1, 2], q = [4, 4, 2, 0, 1, 1]
+//   sum(p/13 * ln((p/13) / (q/12))) = 0.02659...
+TEST(QuantizationDivergenceTest, IsWhatTheFormulaSays) {
+  const std::vector<int64_t> counts{4, 4, 2, 0, 1, 1, 0, 1};
+  EXPECT_NEAR(QuantizationDivergence(counts, {0, 8}, {0, 8}, 4), 0, 1e-12);
+  const double p[] = {4, 4, 2, 0, 1, 2}, q[] = {4, 4, 2, 0, 1, 1};
+  double want = 0;
+  for (int i = 0; i < 6; ++i) {
+    if (p[i] > 0) want += p[i] / 13 * std::log((p[i] / 13) / (q[i] / 12));
+  }
+  EXPECT_NEAR(want, 0.02659, 1e-5);
+  EXPECT_NEAR(QuantizationDivergence(counts, {0, 8}, {0, 6}, 3), want, 1e-12);
+}
+
+// Bins of one step are averaged over those that are not empty.
+TEST(QuantizationDivergenceTest, StepsCannotTellTheirBinsApart) {
+  const double p[] = {6.0 / 8, 2.0 / 8};
+  const double want = p[0] * std::log(p[0] / 0.5) + p[1] * std::log(p[1] / 0.5);
+  EXPECT_NEAR(QuantizationDivergence({6, 2, 0, 0}, {0, 4}, {0, 4}, 2), want,
+              1e-12);
+}
+
+TEST(QuantizationDivergenceTest, BothEndsTakeUpTheirOutliers) {
+  const std::vector<int64_t> counts{1, 3, 3, 3, 3, 1};
+  EXPECT_NEAR(QuantizationDivergence(counts, {-3, 3}, {-2, 2}, 4),
+              2 * 4.0 / 14 * std::log(4.0 / 14 / 0.25) +
+                  2 * 3.0 / 14 * std::log(3.0 / 14 / 0.25),
+              1e-12);
+}
+
+TEST(QuantizationDivergenceTest, ARangeWithoutValuesIsInfinitelyBad) {
+  EXPECT_TRUE(
+      std::isinf(QuantizationDivergence({0, 0, 0, 5}, {0, 4}, {0, 2}, 2)));
+}
+
 }  // namespace
 }  // namespace quantserve

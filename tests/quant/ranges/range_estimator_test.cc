@@ -4,6 +4,7 @@
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <string>
 #include <vector>
@@ -64,7 +65,8 @@ double SqnrDb(const std::vector<float>& values, const Range& range) {
 
 TEST(RangeMethodTest, NamesAreParsedBack) {
   for (RangeMethod method : {RangeMethod::kMinMax, RangeMethod::kMovingAverage,
-                             RangeMethod::kPercentile, RangeMethod::kMse}) {
+                             RangeMethod::kPercentile, RangeMethod::kMse,
+                             RangeMethod::kEntropy, RangeMethod::kAuto}) {
     const auto parsed = ParseRangeMethod(RangeMethodName(method));
     ASSERT_TRUE(parsed.ok());
     EXPECT_EQ(*parsed, method);
@@ -72,11 +74,11 @@ TEST(RangeMethodTest, NamesAreParsedBack) {
 }
 
 TEST(RangeMethodTest, UnknownNameListsTheKnownOnes) {
-  const auto parsed = ParseRangeMethod("entropy");
+  const auto parsed = ParseRangeMethod("guess");
   EXPECT_EQ(parsed.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(parsed.status().message()),
-              HasSubstr("\"entropy\" is unknown, expected minmax, "
-                        "moving_average, percentile or mse"));
+              HasSubstr("\"guess\" is unknown, expected minmax, "
+                        "moving_average, percentile, mse, entropy or auto"));
 }
 
 TEST(RangeOptionsTest, RefusesSenselessNumbers) {
@@ -302,8 +304,9 @@ TEST(RangeEstimatorTest, MassesOfZerosDoNotMoveTheRange) {
 }
 
 TEST(RangeEstimatorTest, AllZerosGiveAnEmptyRange) {
-  for (RangeMethod method : {RangeMethod::kMinMax, RangeMethod::kMovingAverage,
-                             RangeMethod::kPercentile, RangeMethod::kMse}) {
+  for (RangeMethod method :
+       {RangeMethod::kMinMax, RangeMethod::kMovingAverage,
+        RangeMethod::kPercentile, RangeMethod::kMse, RangeMethod::kEntropy}) {
     const auto estimator =
         Observed(Options(method), {std::vector<float>(1000, 0)});
     for (bool symmetric : {false, true}) {
@@ -317,7 +320,8 @@ TEST(RangeEstimatorTest, AllZerosGiveAnEmptyRange) {
 TEST(RangeEstimatorTest, SurvivesTheEdgesOfFloat) {
   const float max = std::numeric_limits<float>::max();
   const float tiny = std::numeric_limits<float>::denorm_min();
-  for (RangeMethod method : {RangeMethod::kPercentile, RangeMethod::kMse}) {
+  for (RangeMethod method :
+       {RangeMethod::kPercentile, RangeMethod::kMse, RangeMethod::kEntropy}) {
     for (const auto& values : std::vector<std::vector<float>>{
              {-max, max, 1}, {0, tiny}, {max}, {-tiny}, {5}, {-0.0F}}) {
       const Range range =
@@ -342,6 +346,96 @@ TEST(RangeEstimatorTest, WithoutObservationsTheRangeIsEmpty) {
   const RangeEstimator estimator((RangeOptions()));
   EXPECT_EQ(estimator.Estimate(256, false).lo, 0);
   EXPECT_EQ(estimator.Estimate(256, false).hi, 0);
+}
+
+// One calibration gives the ranges of all methods: those that an estimator made
+// for each would give.
+TEST(RangeEstimatorTest, EstimatesByEveryMethodFromOneHistogram) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal(0, 1);
+  const auto values = Draw(20000, [&] { return normal(random); });
+  const RangeEstimator all = Observed(Options(RangeMethod::kAuto), {values});
+  for (RangeMethod method :
+       {RangeMethod::kMinMax, RangeMethod::kMovingAverage,
+        RangeMethod::kPercentile, RangeMethod::kMse, RangeMethod::kEntropy}) {
+    const RangeEstimator own = Observed(Options(method), {values});
+    for (bool symmetric : {false, true}) {
+      const Range want = own.Estimate(256, symmetric);
+      const Range got = all.Estimate(Options(method), 256, symmetric);
+      EXPECT_EQ(got.lo, want.lo) << RangeMethodName(method);
+      EXPECT_EQ(got.hi, want.hi) << RangeMethodName(method);
+    }
+  }
+}
+
+TEST(RangeEstimatorTest, EntropyCutsRareOutliersOfOneSidedTensors) {
+  std::mt19937 random(8);
+  std::exponential_distribution<float> exponential(1);
+  auto values = Draw(100000, [&] { return exponential(random); });
+  values.push_back(100);
+  const Range range =
+      Observed(Options(RangeMethod::kEntropy), {values}).Estimate(256, false);
+  EXPECT_EQ(range.lo, 0);
+  EXPECT_GT(range.hi, 5);
+  EXPECT_LT(range.hi, 40);
+}
+
+TEST(RangeEstimatorTest, EntropyKeepsBothSidesOfATensor) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal(0, 1);
+  const auto values = Draw(100000, [&] { return normal(random); });
+  const RangeEstimator estimator =
+      Observed(Options(RangeMethod::kEntropy), {values});
+  const Range affine = estimator.Estimate(256, false);
+  EXPECT_LT(affine.lo, -2);
+  EXPECT_GT(affine.hi, 2);
+  const Range symmetric = estimator.Estimate(255, true);
+  EXPECT_EQ(symmetric.lo, -symmetric.hi);
+  EXPECT_GT(symmetric.hi, 2);
+}
+
+TEST(RangeEstimatorTest, EntropyLeavesAUniformTensorWhole) {
+  std::mt19937 random(8);
+  std::uniform_real_distribution<float> uniform(0, 1);
+  const auto values = Draw(100000, [&] { return uniform(random); });
+  const Range range =
+      Observed(Options(RangeMethod::kEntropy), {values}).Estimate(256, false);
+  EXPECT_GT(range.hi, 0.98F);
+}
+
+TEST(RangeEstimatorTest, ClippedShareIsWhatLiesOutside) {
+  std::vector<float> values;
+  for (int i = 0; i < 1000; ++i) values.push_back((i + 0.5F) / 1000);
+  for (int i = 0; i < 1000; ++i) values.push_back(0);
+  const RangeEstimator estimator =
+      Observed(Options(RangeMethod::kMse), {values});
+  EXPECT_NEAR(estimator.ClippedShare({0, 0.75F}), 0.125, 1e-3);
+  EXPECT_EQ(estimator.ClippedShare({0, 1}), 0);
+  EXPECT_EQ(estimator.HistogramZeros(), 1000);
+  const auto counts = estimator.HistogramCounts();
+  EXPECT_EQ(std::accumulate(counts.begin(), counts.end(), int64_t{0}), 1000);
+}
+
+// The part of the samples before a split, and the histogram of that part over
+// the bounds of all.
+TEST(RangeEstimatorTest, APartKnowsNothingOfTheRest) {
+  std::mt19937 random(8);
+  std::normal_distribution<float> normal(0, 1);
+  const auto part = Draw(20000, [&] { return normal(random); });
+  const auto rest = Draw(20000, [&] { return 10 * normal(random); });
+  RangeEstimator whole(Options(RangeMethod::kMse));
+  ASSERT_TRUE(whole.ObserveBounds(part).ok());
+  RangeEstimator copy = whole;
+  ASSERT_TRUE(whole.ObserveBounds(rest).ok());
+  whole.ObserveHistogram(part);
+  copy.AdoptHistogram(whole);
+  whole.ObserveHistogram(rest);
+  const RangeEstimator alone = Observed(Options(RangeMethod::kMse), {part});
+  const Range want = alone.Estimate(256, false);
+  const Range got = copy.Estimate(256, false);
+  EXPECT_EQ(copy.bounds().hi, alone.bounds().hi);
+  EXPECT_NEAR(got.hi, want.hi, 0.1 * want.hi);
+  EXPECT_GT(whole.Estimate(256, false).hi, 3 * want.hi);
 }
 
 }  // namespace

@@ -232,6 +232,19 @@ TEST_F(ToolsTest, SavedFileGivesTheSameOutputsInPyTorch) {
   EXPECT_LE(different, kSamples);
 }
 
+// The best found is written all the same, and the exit code says that it is not
+// enough.
+TEST_F(ToolsTest, BudgetThatCannotBeReachedIsSaidInPlainWords) {
+  const Result r = Tool(absl::StrCat(
+      "quantize_model --model_path ", Path("model.pt"), " --calibration_data ",
+      Path("shard.bin"), " --output ", Path("o.pt"), " --min_sqnr_db=300"));
+  EXPECT_EQ(r.code, 1) << r.err;
+  EXPECT_THAT(r.err, AllOf(HasSubstr("budget not reachable"),
+                           HasSubstr("SQNR at least 300.0 dB")));
+  EXPECT_THAT(r.out, HasSubstr("not reachable"));
+  EXPECT_TRUE(fs::exists(Path("o.pt")));
+}
+
 struct BadInput {
   std::string name;
   std::string arguments;  // $ is the directory
@@ -304,6 +317,26 @@ TEST_F(ToolsTest, BadInputGivesOneClearLine) {
        calibrate + "$/shard.bin --observer=best",
        1,
        {"best", "mse"}},
+      {"budget out of range",
+       calibrate + "$/shard.bin --max_drop=2",
+       1,
+       {"max_drop", "0 to 1"}},
+      {"speed-up of nothing",
+       calibrate + "$/shard.bin --min_speedup=0",
+       1,
+       {"min_speedup", "above 0"}},
+      {"unknown bias correction",
+       calibrate + "$/shard.bin --bias_correction=magic",
+       1,
+       {"magic", "empirical"}},
+      {"unknown equalization",
+       calibrate + "$/shard.bin --equalize=maybe",
+       1,
+       {"maybe", "auto"}},
+      {"layer that is not there",
+       calibrate + "$/shard.bin --keep_fp32=nonsense",
+       1,
+       {"nonsense"}},
       {"unknown flag", "quantize_model --bogus=1", 2, {"--bogus", "--help"}},
       {"malformed flag",
        "quantize_model --samples=many",

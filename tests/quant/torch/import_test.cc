@@ -114,9 +114,13 @@ TEST_P(ImportTest, FloatPlanComputesWhatTheModelComputes) {
 TEST_P(ImportTest, QuantizedPlanStaysCloseAndEnginesAgree) {
   CalibrateOptions calibrate;
   calibrate.ranges.method = RangeMethod::kMinMax;
-  auto ranges = Calibrate(plan_, InputShard(), {}, calibrate, {});
-  ASSERT_TRUE(ranges.ok()) << ranges.status();
-  auto quantized = QuantizePlan(plan_, *ranges, {});
+  auto calibration = Calibrate(plan_, InputShard(), {}, calibrate, {});
+  ASSERT_TRUE(calibration.ok()) << calibration.status();
+  Recipe recipe;
+  recipe.ranges = calibration->Ranges(calibrate.ranges);
+  recipe.bias_shifts =
+      AnalyticBiasShifts(plan_, calibration->channel_means(), 8);
+  auto quantized = QuantizePlan(plan_, recipe, {});
   ASSERT_TRUE(quantized.ok()) << quantized.status();
   EXPECT_EQ(quantized->outcomes.size(), plan_.nodes.size());
 

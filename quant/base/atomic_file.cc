@@ -47,8 +47,9 @@ bool IsTemporaryName(absl::string_view name, absl::string_view prefix) {
 }
 
 absl::Status Failed(const std::string& path, int error) {
-  return absl::UnavailableError(absl::StrCat(
-      "cannot write ", path, ": ", std::generic_category().message(error)));
+  return absl::Status(absl::ErrnoToStatusCode(error),
+                      absl::StrCat("cannot write ", path, ": ",
+                                   std::generic_category().message(error)));
 }
 
 class Descriptor {

@@ -16,8 +16,10 @@
 
 namespace quantserve {
 
-// Puts `bytes` into the file, in place of what is there. UNAVAILABLE, naming
-// the file and the system's reason, if that fails: what was there stays.
+// Puts `bytes` into the file, in place of what is there. If that fails, what
+// was there stays, and the error names the file and the system's reason:
+// NOT_FOUND without a folder, PERMISSION_DENIED, RESOURCE_EXHAUSTED on a full
+// disk, … as absl::ErrnoToStatusCode has them.
 absl::Status WriteFileAtomically(const std::string& path,
                                  absl::string_view bytes);
 

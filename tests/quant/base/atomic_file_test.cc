@@ -94,7 +94,7 @@ TEST_F(AtomicFileTest, AFailedWriteLeavesTheOldFile) {
 
 TEST_F(AtomicFileTest, NamesTheFileAndTheReason) {
   const absl::Status none = WriteFileAtomically(In("none/file"), "x");
-  EXPECT_EQ(none.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(none.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(none.message()),
               HasSubstr(In("none/file") + ": No such file or directory"));
   fs::create_directory(In("folder"));

@@ -83,8 +83,6 @@ struct QuantizeOptions {
   EqualizeMode equalize = EqualizeMode::kAuto;
   // Layers, as reports name them, that stay FP32.
   std::vector<std::string> keep_fp32;
-  // Calibrates even where ModelOptions::artifact_dir keeps the result.
-  bool force = false;
 
   // The budget: layers go back to FP32 until INT8 keeps to it on held-out
   // samples. One that cannot be kept gives the best that was found, and
@@ -100,6 +98,9 @@ struct QuantizeOptions {
   // Also finds out what each layer costs in accuracy and time. Takes some
   // seconds.
   bool detailed_report = false;
+
+  // Calibrates even where ModelOptions::artifact_dir keeps the result.
+  bool force = false;
 
   // INVALID_ARGUMENT, naming the option.
   absl::Status Validate() const;

@@ -26,6 +26,10 @@ std::string Text(double number) {
   return {buffer.data(), end};
 }
 
+std::string Text(const std::optional<double>& number) {
+  return number ? Text(*number) : "none";
+}
+
 std::string Text(const std::vector<double>& numbers) {
   return absl::StrJoin(numbers, ",", [](std::string* out, double number) {
     *out += Text(number);
@@ -62,7 +66,8 @@ void AddModel(const ModelInfo& info, const ModelOptions& model,
 
 void AddCalibration(const QuantizeOptions& options, const Shard& shard,
                     ArtifactInputs* inputs) {
-  const auto& [ranges, samples, batch, force] = options;
+  const auto& [ranges, samples, batch, bias_correction, equalize, keep_fp32,
+               max_drop, min_sqnr_db, min_speedup, detailed, force] = options;
   const auto& [method, percentile, averaging, bins] = ranges;
   ArtifactInputs& in = *inputs;
   in["calibration.shard_sha256"] = shard.sha256();
@@ -72,6 +77,16 @@ void AddCalibration(const QuantizeOptions& options, const Shard& shard,
   in["calibration.percentile"] = Text(percentile);
   in["calibration.averaging"] = Text(averaging);
   in["calibration.bins"] = absl::StrCat(bins);
+  in["search.bias_correction"] = BiasCorrectionName(bias_correction);
+  in["search.equalize"] = EqualizeModeName(equalize);
+  in["search.keep_fp32"] = absl::StrJoin(keep_fp32, ",");
+  in["search.max_drop"] = Text(max_drop);
+  in["search.min_sqnr_db"] = Text(min_sqnr_db);
+  in["search.min_speedup"] = Text(min_speedup);
+  // The report is kept, too.
+  in["report.detailed"] = detailed ? "yes" : "no";
+  // Features tell what is computed, not how fast.
+  if (min_speedup || detailed) in["cpu.model"] = Cpu().model;
 }
 
 void AddMachine(ArtifactInputs* inputs) {

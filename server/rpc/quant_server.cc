@@ -56,6 +56,16 @@ void LogRun(const QuantizationRun& run) {
                  run.spec.shard, took, run.status.ToString());
     return;
   }
+  if (run.report.has_value()) {
+    for (const std::string& note : run.report->notes) {
+      spdlog::info("quantization on {}: {}", run.spec.shard, note);
+    }
+    // The reason why it was calibrated, or that it was not.
+    spdlog::info("recipe {} {}", run.report->digest.substr(0, 12),
+                 run.report->artifact == kArtifactLoaded
+                     ? "loaded, nothing calibrated"
+                     : "calibrated: " + run.report->artifact);
+  }
   spdlog::info(
       "quantization on {}, {} in {}: {}", run.spec.shard,
       run.published ? fmt::format("generation {}", run.generation) : "dry run",

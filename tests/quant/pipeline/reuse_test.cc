@@ -42,6 +42,7 @@ class ReuseTest : public ::testing::Test {
     model_.cache_dir = (root_ / "cache").string();
     model_.artifact_dir = (root_ / "artifacts").string();
     options_.samples = 24;
+    options_.bias_correction = BiasCorrection::kAnalytic;  // always has shifts
   }
   ~ReuseTest() override { fs::remove_all(root_); }
 
@@ -225,6 +226,22 @@ TEST_F(ReuseTest, AnyOtherOptionIsQuantizedAnew) {
              m->preprocessing.scale = 1;
            },
            "preprocessing.scale is 1, was 0.00392156862745098"},
+          {[](ModelOptions*, QuantizeOptions* o) {
+             o->bias_correction = BiasCorrection::kNone;
+           },
+           "search.bias_correction is none, was analytic"},
+          {[](ModelOptions*, QuantizeOptions* o) {
+             o->equalize = EqualizeMode::kOff;
+           },
+           "search.equalize is off, was auto"},
+          {[](ModelOptions*, QuantizeOptions* o) { o->max_drop = 0.9; },
+           "search.max_drop is 0.9, was none"},
+          {[](ModelOptions*, QuantizeOptions* o) { o->min_sqnr_db = 1; },
+           "search.min_sqnr_db is 1, was none"},
+          {[](ModelOptions*, QuantizeOptions* o) { o->min_speedup = 0.001; },
+           "search.min_speedup is 0.001, was none"},
+          {[](ModelOptions*, QuantizeOptions* o) { o->detailed_report = true; },
+           "report.detailed is yes, was no"},
           {[](ModelOptions* m, QuantizeOptions*) { m->engine.threads = 2; },
            "calibration.threads is 2, was 1"},
           {[](ModelOptions* m, QuantizeOptions*) {

@@ -38,8 +38,8 @@ std::string Text(const std::vector<double>& numbers) {
 
 std::string Text(const std::vector<TensorSpec>& specs) {
   return absl::StrJoin(specs, " ", [](std::string* out, const TensorSpec& s) {
-    const auto& [name, shape] = s;
-    absl::StrAppend(out, name, ShapeString(shape));
+    const auto& [name, shape, integers] = s;
+    absl::StrAppend(out, name, ShapeString(shape), integers ? "i" : "");
   });
 }
 
@@ -48,7 +48,7 @@ std::string Text(const std::vector<TensorSpec>& specs) {
 
 void AddModel(const ModelInfo& info, const ModelOptions& model,
               ArtifactInputs* inputs) {
-  const auto& [path, sample_shape, preprocessing, engine, choice, cache_dir,
+  const auto& [path, model_inputs, preprocessing, engine, choice, cache_dir,
                artifact_dir, max_bytes] = model;
   const auto& [scale, mean, std] = preprocessing;
   const auto& [ladder, threads] = engine;

@@ -207,6 +207,12 @@ TEST_F(ArtifactStoreTest, KillingAWriterNeverLeavesAPart) {
                                                         {-2, 2}};
   }
   const std::string text = *ArtifactText(artifact);
+  // However long a Put takes here, kills fall into all of it, and behind it.
+  const auto start = std::chrono::steady_clock::now();
+  Put(artifact);
+  const int64_t put_us = std::chrono::duration_cast<std::chrono::microseconds>(
+                             std::chrono::steady_clock::now() - start)
+                             .count();
   std::mt19937 random(1);  // NOLINT: any numbers do
   int found = 0;
   for (int round = 0; round < kRounds; ++round) {
@@ -214,7 +220,8 @@ TEST_F(ArtifactStoreTest, KillingAWriterNeverLeavesAPart) {
     if (child == 0) {
       while (true) store_.Put(artifact).IgnoreError();
     }
-    std::this_thread::sleep_for(std::chrono::microseconds(random() % 20000));
+    std::this_thread::sleep_for(
+        std::chrono::microseconds(random() % (4 * put_us)));
     kill(child, SIGKILL);
     ASSERT_EQ(waitpid(child, nullptr, 0), child);
     const ArtifactLookup lookup = store_.Find(artifact.inputs);

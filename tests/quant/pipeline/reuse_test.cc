@@ -36,7 +36,7 @@ class ReuseTest : public ::testing::Test {
     fs::create_directories(root_);
     SaveModel(1);
     model_.path = (root_ / "model.pt").string();
-    model_.sample_shape = {3, 8, 8};
+    model_.inputs = {{{3, 8, 8}}};
     model_.engine.ladder = {1};
     model_.engine_choice = EngineChoice::kOneDnn;
     model_.cache_dir = (root_ / "cache").string();
@@ -336,7 +336,7 @@ TEST_F(ReuseTest, TheInt8FileTellsItsRecipe) {
   EXPECT_EQ(artifact->report.digest, made.report.digest);
 
   const auto model = TorchModel::Load(model_.path, 1 << 30);
-  const auto plan = (*model)->Import(model_.sample_shape);
+  const auto plan = (*model)->Import(model_.inputs);
   ASSERT_TRUE(plan.ok()) << plan.status();
   const std::string& sha256 = artifact->inputs.at(kModelInput);
   const auto rebuilt = RebuildQuantizedPlan(*plan, sha256, text);

@@ -14,6 +14,10 @@ ABSL_FLAG(std::string, range_method, "",
           "How ranges are taken: minmax, moving_average, percentile, mse, "
           "entropy, auto. Default: the server's configured one.");
 ABSL_FLAG(bool, dry_run, false, "Does everything but publishing.");
+ABSL_FLAG(
+    bool, reuse_artifact, false,
+    "Loads the result of an earlier quantization of the same model, shard "
+    "and options, if the server keeps one, instead of calibrating.");
 ABSL_FLAG(bool, layers, false, "Prints a row for each layer, too.");
 
 namespace quantserve {
@@ -53,6 +57,7 @@ absl::Status Run(const Arguments&) {
   request.set_range_method(absl::GetFlag(FLAGS_range_method));
   request.set_calibration_shard(absl::GetFlag(FLAGS_shard));
   request.set_samples(SamplesFlag());
+  request.set_reuse_artifact(absl::GetFlag(FLAGS_reuse_artifact));
   request.set_dry_run(absl::GetFlag(FLAGS_dry_run));
   v1::QuantizeResult refused;
   absl::StatusOr<v1::QuantizeResult> result;
@@ -80,7 +85,8 @@ Command QuantizeCommand() {
            "the result if it passes its gate.",
            "quantctl quantize [flags]",
            {{"Quantization",
-             {"shard", "samples", "range_method", "dry_run", "layers"}},
+             {"shard", "samples", "range_method", "dry_run", "reuse_artifact",
+              "layers"}},
             CommonFlags()},
            "Example:\n  quantctl quantize --range_method=percentile "
            "--dry_run\n",

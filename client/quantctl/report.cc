@@ -96,6 +96,13 @@ std::string QuantizeText(const v1::QuantizeResult& result, bool layers) {
                                   Milliseconds(FromWire(phase.duration()))));
   }
   absl::StrAppend(&text, "phases: ", absl::StrJoin(phases, ", "), "\n");
+  if (!report.digest().empty()) {
+    absl::StrAppend(&text, "recipe ", report.digest().substr(0, 12), " ",
+                    report.artifact() == "loaded"
+                        ? "loaded"
+                        : absl::StrCat("calibrated: ", report.artifact()),
+                    "\n");
+  }
   for (const std::string& note : report.notes()) {
     absl::StrAppend(&text, "note: ", note, "\n");
   }

@@ -10,10 +10,10 @@
 namespace quantserve {
 
 // "samples done of total" within a phase. Phases of a quantization, in order:
-// "ranges", "histograms", "search" (trials on held-out samples; comes back
-// after each of the next two), "equalize" (then "ranges" and "histograms" once
-// more), "bias", "budget", "convert", "compile", "layers", "evaluate". Those
-// that a quantization has no use for are left out.
+// "load", "ranges", "histograms", "search" (trials on held-out samples; comes
+// back after each of the next two), "equalize" (then "ranges" and "histograms"
+// once more), "bias", "budget", "convert", "compile", "layers", "evaluate".
+// Those that a quantization has no use for are left out.
 struct Progress {
   std::string phase;
   int64_t done = 0;

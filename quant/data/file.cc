@@ -105,4 +105,13 @@ absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
   return bytes;
 }
 
+absl::StatusOr<int64_t> FileBytes(const std::string& path) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(path, error);
+  if (error) {
+    return absl::NotFoundError(absl::StrCat("cannot read ", path));
+  }
+  return static_cast<int64_t>(size);
+}
+
 }  // namespace quantserve

@@ -38,4 +38,7 @@ class FileStream : public ByteStream {
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path,
                                           int64_t max_bytes);
 
+// NOT_FOUND if there is no such file.
+absl::StatusOr<int64_t> FileBytes(const std::string& path);
+
 }  // namespace quantserve

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
 
 namespace quantserve {
@@ -109,6 +110,24 @@ std::vector<InputSpec> Shard::input_specs() const {
     specs.push_back({sample_shape(i), dtype(i) == DType::kI64});
   }
   return specs;
+}
+
+const std::string& Shard::sha256() const {
+  std::call_once(digest_->once, [this] {
+    Sha256Hasher hasher;
+    for (const ShardInput& input : inputs_) {
+      const Tensor& samples = input.samples;
+      hasher.Add(absl::StrCat(input.name.size(), " ", input.name, " ",
+                              DTypeName(samples.dtype()),
+                              ShapeString(samples.shape()), "\n"));
+      hasher.Add({samples.data<char>(), samples.bytes()});
+    }
+    hasher.Add(absl::StrCat(labels_.size(), " labels\n"));
+    hasher.Add({reinterpret_cast<const char*>(labels_.data()),
+                labels_.size() * sizeof(labels_[0])});
+    digest_->hex = hasher.Finish();
+  });
+  return digest_->hex;
 }
 
 void Shard::Copy(size_t input, int64_t first, int64_t count,

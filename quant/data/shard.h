@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -68,6 +70,11 @@ class Shard {
     return inputs_[input].samples;
   }
 
+  // Lower-case hex SHA-256 of the samples in memory, their types, shapes and
+  // inputs' names, and of the labels, whatever file they came from. Computed at
+  // the first call, and that may take seconds.
+  const std::string& sha256() const;
+
   // Writes samples [first, first + count) of an input as floats to `out`, which
   // has count * sample_elements(input) elements: 8-bit samples preprocessed,
   // floats and other integers as they are. The range must lie inside the shard.
@@ -80,12 +87,17 @@ class Shard {
   }
 
  private:
+  struct Digest {
+    std::once_flag once;
+    std::string hex;
+  };
   Shard() = default;
   std::string name_;
   std::vector<ShardInput> inputs_;
   std::vector<Shape> sample_shapes_;  // of each input
   std::vector<int64_t> labels_;
   DrawnSamples drawn_;
+  std::shared_ptr<Digest> digest_ = std::make_shared<Digest>();
 };
 
 // Reads a shard; the file's ending tells its format:

@@ -1,13 +1,12 @@
 #include "quant/demo/demo_files.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <system_error>
 
 #include "absl/strings/str_cat.h"
 #include "nlohmann/json.hpp"
+#include "quant/base/atomic_file.h"
 #include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
 #include "quant/demo/images.h"
@@ -28,19 +27,6 @@ std::string In(const std::string& directory, const char* file) {
   return (fs::path(directory) / file).string();
 }
 
-absl::Status WriteBytes(const std::string& path, absl::string_view bytes) {
-  return WriteAtomically(path, [&](const std::string& temporary) {
-    std::ofstream out(temporary, std::ios::binary);
-    out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
-    out.close();
-    if (!out) {
-      return absl::UnavailableError(
-          absl::StrCat("\"", path, "\" can't be written"));
-    }
-    return absl::OkStatus();
-  });
-}
-
 absl::Status WriteShard(const std::string& path, uint64_t seed, DemoSplit split,
                         int64_t count) {
   std::string bytes;
@@ -51,7 +37,7 @@ absl::Status WriteShard(const std::string& path, uint64_t seed, DemoSplit split,
         DrawDemoImage(seed, split, i, absl::MakeSpan(pixels))));
     bytes.append(pixels.begin(), pixels.end());
   }
-  return WriteBytes(path, bytes);
+  return WriteFileAtomically(path, bytes);
 }
 
 json OptionsJson(const DemoOptions& options) {
@@ -78,22 +64,6 @@ absl::Status DemoOptions::Validate() const {
   return absl::OkStatus();
 }
 
-absl::Status WriteAtomically(
-    const std::string& path,
-    const std::function<absl::Status(const std::string& temporary)>& write) {
-  const std::string temporary = absl::StrCat(path, ".", getpid(), ".tmp");
-  std::error_code error;
-  absl::Status status = write(temporary);
-  if (status.ok()) {
-    fs::rename(temporary, path, error);
-    if (!error) return absl::OkStatus();
-    status = absl::UnavailableError(
-        absl::StrCat("\"", path, "\" can't be written: ", error.message()));
-  }
-  fs::remove(temporary, error);
-  return status;
-}
-
 absl::Status WriteDemoShards(const std::string& directory, uint64_t seed) {
   QS_RETURN_IF_ERROR(WriteShard(In(directory, kDemoCalibrationFile), seed,
                                 DemoSplit::kCalibration,
@@ -102,7 +72,7 @@ absl::Status WriteDemoShards(const std::string& directory, uint64_t seed) {
                                 DemoSplit::kTest, kDemoTestImages));
   std::string labels;
   for (const char* name : kDemoClassNames) absl::StrAppend(&labels, name, "\n");
-  return WriteBytes(In(directory, kDemoLabelsFile), labels);
+  return WriteFileAtomically(In(directory, kDemoLabelsFile), labels);
 }
 
 absl::Status WriteDemoManifest(const std::string& directory,
@@ -117,7 +87,8 @@ absl::Status WriteDemoManifest(const std::string& directory,
     QS_ASSIGN_OR_RETURN(manifest["sha256"][file],
                         Sha256File(In(directory, file)));
   }
-  return WriteBytes(In(directory, kDemoManifestFile), manifest.dump(2) + "\n");
+  return WriteFileAtomically(In(directory, kDemoManifestFile),
+                             manifest.dump(2) + "\n");
 }
 
 bool DemoIsComplete(const std::string& directory, const DemoOptions& options) {

@@ -2,11 +2,9 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
 
 namespace quantserve {
 
@@ -31,13 +29,6 @@ inline constexpr char kDemoCalibrationFile[] = "calibration.bin";
 inline constexpr char kDemoTestFile[] = "test.bin";
 inline constexpr char kDemoLabelsFile[] = "labels.txt";
 inline constexpr char kDemoManifestFile[] = "manifest.json";
-
-// Calls `write` with a temporary name in the same directory, then gives the
-// file its name: whoever reads `path` sees all of it or nothing. The temporary
-// file is removed if `write` fails.
-absl::Status WriteAtomically(
-    const std::string& path,
-    const std::function<absl::Status(const std::string& temporary)>& write);
 
 // calibration.bin, test.bin and labels.txt.
 absl::Status WriteDemoShards(const std::string& directory, uint64_t seed);

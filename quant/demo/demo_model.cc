@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "quant/base/atomic_file.h"
 #include "quant/base/status_macros.h"
 #include "quant/data/shard.h"
 #include "quant/demo/images.h"
@@ -64,7 +65,7 @@ absl::Status TrainDemoModel(
     train.seed = options.seed;
     train.samples = options.epochs * options.train_samples;
     TrainDemoNetwork(train, DemoPreprocessing(), report, &network);
-    return WriteAtomically(path, [&](const std::string& temporary) {
+    return WriteFileAtomically(path, [&](const std::string& temporary) {
       network.save(temporary);
       return absl::OkStatus();
     });

@@ -14,6 +14,7 @@
 #include "quant/base/memory.h"
 #include "quant/base/status_macros.h"
 #include "quant/onednn/chooser.h"
+#include "quant/onednn/dnnl_compat.h"
 #include "quant/onednn/huge_region.h"
 #include "quant/onednn/lowering.h"
 #include "quant/onednn/optimise.h"
@@ -308,5 +309,7 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
     }
   }
 }
+
+std::string OneDnnVersion() { return onednn::DnnlVersion(); }
 
 }  // namespace quantserve

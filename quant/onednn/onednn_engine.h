@@ -57,4 +57,7 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
     const Plan& plan, const EngineOptions& engine_options,
     const OneDnnOptions& options);
 
+// "2.6.3": of the library in use.
+std::string OneDnnVersion();
+
 }  // namespace quantserve

@@ -1,138 +1,149 @@
 #include "quant/pipeline/artifact.h"
 
-#include <cmath>
-#include <filesystem>
-#include <nlohmann/json.hpp>
-
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "quant/base/cpu.h"
+#include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
-#include "quant/plan/quantize_plan.h"
+#include "quant/pipeline/artifact_json.h"
 
 namespace quantserve {
 namespace {
 
 using nlohmann::json;
+
+// Raised when the document changes: an older one is quantized anew.
 constexpr int kFormat = 2;
 
-json ToJson(const Range& range) { return json::array({range.lo, range.hi}); }
+constexpr absl::string_view kHead = "{\"sha256\":\"";
+constexpr absl::string_view kMiddle = "\",\"artifact\":\n";
+constexpr absl::string_view kTail = "}\n";
+constexpr size_t kDigestLength = 64;
 
-Range ToRange(const json& array) {
-  const Range range{array.at(0).get<float>(), array.at(1).get<float>()};
-  if (!std::isfinite(range.lo) || !std::isfinite(range.hi) || range.lo > 0 ||
-      range.hi < 0) {
-    throw std::invalid_argument("a range does not hold zero");
-  }
-  return range;
+// Bytes that are no UTF-8 (a file's name may hold any) are replaced.
+std::string Dump(const json& value) {
+  return value.dump(1, ' ', false, json::error_handler_t::replace);
 }
 
-json ToJson(const Recipe& recipe) {
-  json ranges = json::object();
-  for (const auto& [name, range] : recipe.ranges) {
-    ranges[name] = {{"affine", ToJson(range.affine)},
-                    {"symmetric", ToJson(range.symmetric)}};
-  }
-  json equalizations = json::array();
-  for (const Equalization& e : recipe.equalizations) {
-    equalizations.push_back(
-        {{"first", e.first}, {"second", e.second}, {"factors", e.factors}});
-  }
-  return {{"weight_bits", recipe.weight_bits},
-          {"equalizations", equalizations},
-          {"ranges", ranges},
-          {"bias_shifts", recipe.bias_shifts},
-          {"keep_float", recipe.keep_float}};
+absl::Status Refused(absl::string_view what) {
+  return absl::InvalidArgumentError(Printable(what, 300));
 }
 
-std::vector<float> ToFloats(const json& array) {
-  auto floats = array.get<std::vector<float>>();
-  for (float f : floats) {
-    if (!std::isfinite(f)) throw std::invalid_argument("a number is infinite");
+// The document between head and tail, its checksum verified.
+absl::StatusOr<absl::string_view> Unwrap(absl::string_view text) {
+  if (text.empty()) return Refused("is empty");
+  if (text.size() > kMaxArtifactBytes) {
+    return Refused(absl::StrCat("has ", text.size(), " bytes, at most ",
+                                kMaxArtifactBytes, " are allowed"));
   }
-  return floats;
+  const size_t head = kHead.size() + kDigestLength + kMiddle.size();
+  if (text.size() < head || !absl::StartsWith(text, kHead) ||
+      text.substr(kHead.size() + kDigestLength, kMiddle.size()) != kMiddle) {
+    return Refused("does not begin as an artifact does");
+  }
+  const absl::string_view digest = text.substr(kHead.size(), kDigestLength);
+  text.remove_prefix(head);
+  if (!absl::EndsWith(text, kTail)) return Refused("is truncated");
+  text.remove_suffix(kTail.size());
+  if (Sha256(text) != digest) {
+    return Refused("is damaged: its SHA-256 is not the one it begins with");
+  }
+  return text;
 }
 
-Recipe ToRecipe(const json& object) {
-  Recipe recipe;
-  recipe.weight_bits = object.at("weight_bits").get<int>();
-  if (recipe.weight_bits != 7 && recipe.weight_bits != 8) {
-    throw std::invalid_argument("weight_bits is neither 7 nor 8");
+// An own document is flat and small; a hostile one must not become gigabytes
+// of values or a stack of arrays.
+json ParseBounded(absl::string_view text) {
+  constexpr int kMaxDepth = 12;
+  constexpr int64_t kMaxValues = 4'000'000;
+  int64_t values = 0;
+  const json::parser_callback_t check = [&](int depth, json::parse_event_t,
+                                            json&) {
+    if (depth > kMaxDepth) throw MalformedJson("is nested too deeply");
+    if (++values > kMaxValues) throw MalformedJson("has too many values");
+    return true;
+  };
+  return json::parse(text.begin(), text.end(), check);
+}
+
+json Document(const Artifact& artifact) {
+  json recipe = ToJson(artifact.recipe);
+  std::string digest = Sha256(Dump(recipe));
+  return {{"format", kFormat},
+          {"inputs", ToJson(artifact.inputs)},
+          {"digest", std::move(digest)},
+          {"recipe", std::move(recipe)},
+          {"report", ToJson(artifact.report)}};
+}
+
+Artifact FromDocument(const JsonField& document) {
+  const int64_t format = document["format"].Integer(0, 1 << 30);
+  if (format != kFormat) {
+    document["format"].Fail(
+        absl::StrCat("is ", format, ", this version reads ", kFormat));
   }
-  for (const json& e : object.at("equalizations")) {
-    recipe.equalizations.push_back({e.at("first").get<std::string>(),
-                                    e.at("second").get<std::string>(),
-                                    ToFloats(e.at("factors"))});
+  Artifact artifact;
+  artifact.inputs = InputsFromJson(document["inputs"]);
+  artifact.recipe = RecipeFromJson(document["recipe"]);
+  artifact.report = ReportFromJson(document["report"]);
+  artifact.report.digest = document["digest"].Text();
+  if (artifact.report.digest != RecipeDigest(artifact.recipe)) {
+    document["digest"].Fail("is not the recipe's");
   }
-  for (const auto& [name, range] : object.at("ranges").items()) {
-    recipe.ranges[name] = {ToRange(range.at("affine")),
-                           ToRange(range.at("symmetric"))};
-  }
-  for (const auto& [name, shifts] : object.at("bias_shifts").items()) {
-    recipe.bias_shifts[name] = ToFloats(shifts);
-  }
-  recipe.keep_float =
-      object.at("keep_float").get<std::map<std::string, std::string>>();
-  return recipe;
+  return artifact;
 }
 
 }  // namespace
 
-std::string ArtifactJson(const ModelInfo& model, const QuantizeOptions& options,
-                         const std::string& shard, const Recipe& recipe) {
-  return json{{"format", kFormat},
-              {"model", {{"path", model.path}, {"sha256", model.sha256}}},
-              {"calibration",
-               {{"shard", shard},
-                {"samples", options.samples},
-                {"range_method", RangeMethodName(options.ranges.method)},
-                {"percentile", options.ranges.percentile}}},
-              {"libtorch", LibTorchVersion()},
-              {"cpu", CpuSummary(Cpu())},
-              {"recipe", ToJson(recipe)}}
-      .dump(1);
+absl::StatusOr<std::string> ArtifactText(const Artifact& artifact) {
+  try {
+    const json document = Document(artifact);
+    // What nobody could read again is not written.
+    FromDocument(JsonField(document, ""));
+    const std::string text = Dump(document);
+    std::string whole = absl::StrCat(kHead, Sha256(text), kMiddle, text, kTail);
+    if (whole.size() > kMaxArtifactBytes) {
+      return absl::ResourceExhaustedError(
+          absl::StrCat("the artifact would have ", whole.size(),
+                       " bytes, at most ", kMaxArtifactBytes, " are allowed"));
+    }
+    return whole;
+  } catch (const std::exception& error) {
+    return Refused(error.what());
+  }
 }
 
-absl::StatusOr<Artifact> ParseArtifact(const std::string& text) {
+absl::StatusOr<Artifact> ParseArtifact(absl::string_view text) {
+  QS_ASSIGN_OR_RETURN(text, Unwrap(text));
   // nlohmann::json reports through exceptions; this is where they end.
   try {
-    const json object = json::parse(text);
-    if (object.at("format").get<int>() != kFormat) {
-      return absl::InvalidArgumentError("unknown format of quantserve.json");
+    Artifact artifact = FromDocument(JsonField(ParseBounded(text), ""));
+    // The rest of strictness in one line: whatever else is in it, or is written
+    // otherwise, was not written by ArtifactText.
+    if (Dump(Document(artifact)) != text) {
+      return Refused("is not written as an artifact is");
     }
-    Artifact artifact;
-    artifact.model_sha256 = object.at("model").at("sha256").get<std::string>();
-    artifact.recipe = ToRecipe(object.at("recipe"));
     return artifact;
   } catch (const std::exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("quantserve.json is malformed: ", error.what()));
+    return Refused(error.what());
   }
 }
 
-absl::StatusOr<Plan> RebuildQuantizedPlan(const Plan& float_plan,
-                                          const std::string& model_sha256,
-                                          const std::string& text) {
-  if (text.empty()) {
-    return absl::FailedPreconditionError(
-        "the INT8 file was not written by quantize_model");
+std::string Printable(absl::string_view text, size_t most) {
+  std::string shown(text.substr(0, most));
+  for (char& c : shown) {
+    if (!absl::ascii_isprint(static_cast<unsigned char>(c))) c = '?';
   }
-  QS_ASSIGN_OR_RETURN(const Artifact artifact, ParseArtifact(text));
-  if (artifact.model_sha256 != model_sha256) {
-    return absl::FailedPreconditionError(
-        "the INT8 file was made from another model");
-  }
-  QS_ASSIGN_OR_RETURN(QuantizedPlan quantized,
-                      QuantizePlan(float_plan, artifact.recipe, {}));
-  return std::move(quantized.plan);
+  if (text.size() > most) shown += "...";
+  return shown;
 }
 
-absl::StatusOr<int64_t> FileBytes(const std::string& path) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(path, error);
-  if (error) {
-    return absl::NotFoundError(absl::StrCat("cannot read ", path));
-  }
-  return static_cast<int64_t>(size);
+std::string RecipeDigest(const Recipe& recipe) {
+  return Sha256(Dump(ToJson(recipe)));
+}
+
+std::string InputsKey(const ArtifactInputs& inputs) {
+  return Sha256(Dump(ToJson(inputs)));
 }
 
 }  // namespace quantserve

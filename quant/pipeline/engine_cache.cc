@@ -1,12 +1,10 @@
 #include "quant/pipeline/engine_cache.h"
 
-#include <unistd.h>
-
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 
-#include "absl/strings/str_cat.h"
+#include "quant/base/atomic_file.h"
 
 namespace quantserve {
 
@@ -30,13 +28,8 @@ void EngineCache::Store(const std::string& key, const std::string& text) const {
   std::error_code error;
   fs::create_directories(directory_, error);
   if (error) return;
-  const fs::path path = fs::path(directory_) / key;
-  const fs::path partial = absl::StrCat(path.string(), ".", getpid());
-  std::ofstream out(partial, std::ios::binary);
-  out << text;
-  out.close();
-  if (out) fs::rename(partial, path, error);
-  if (!out || error) fs::remove(partial, error);
+  WriteFileAtomically((fs::path(directory_) / key).string(), text)
+      .IgnoreError();  // it costs time only
 }
 
 }  // namespace quantserve

@@ -1,6 +1,7 @@
 #include "quant/pipeline/pipeline.h"
 
 #include <algorithm>
+#include <optional>
 #include <random>
 
 #include "absl/strings/str_cat.h"
@@ -8,11 +9,13 @@
 #include "quant/base/memory.h"
 #include "quant/base/sha256.h"
 #include "quant/base/status_macros.h"
+#include "quant/data/file.h"
 #include "quant/onednn/onednn_engine.h"
 #include "quant/pipeline/artifact.h"
 #include "quant/pipeline/decide.h"
 #include "quant/pipeline/engine_cache.h"
 #include "quant/pipeline/phase_clock.h"
+#include "quant/pipeline/reuse.h"
 #include "quant/pipeline/select_engine.h"
 #include "quant/pipeline/speed.h"
 #include "quant/torch/torch.h"
@@ -93,26 +96,59 @@ class Pipeline : public ModelPipeline {
       const QuantizeOptions& options, const Shard& shard,
       const JobControl& control) const override {
     QS_RETURN_IF_ERROR(options.Validate());
-    QuantizedVariant result;
-    PhaseClock clock(&result.report);
-
-    QS_ASSIGN_OR_RETURN(DecidedRecipe decided,
-                        DecideRecipe(plan_, shard, options_.preprocessing,
-                                     options, control, &clock, &result.report));
+    QuantizationReport run;  // what belongs to this run alone
+    PhaseClock clock(&run);
+    std::optional<Decision> decision;
+    if (options.force) {
+      run.artifact = "it was asked for anew";
+    } else if (options_.artifact_dir.empty()) {
+      run.artifact = "no artifacts are kept";
+    } else {
+      clock.Begin("load");
+      QS_RETURN_IF_ERROR(control.Report("load", 0, 1));
+      decision = FindDecision(options_.artifact_dir,
+                              InputsOf(info_, options_, options, shard), plan_,
+                              &run.artifact);
+      QS_RETURN_IF_ERROR(control.Report("load", 1, 1));
+    }
+    const bool loaded = decision.has_value();
+    if (!loaded) {
+      decision.emplace();
+      QS_ASSIGN_OR_RETURN(
+          DecidedRecipe decided,
+          DecideRecipe(plan_, shard, options_.preprocessing, options, control,
+                       &clock, &decision->artifact.report));
+      decision->artifact.inputs = InputsOf(info_, options_, options, shard);
+      decision->artifact.recipe = std::move(decided.recipe);
+      decision->quantized = std::move(decided.quantized);
+    }
 
     clock.Begin("compile");
     QS_RETURN_IF_ERROR(control.Report("compile", 0, 1));
-    auto plan = std::make_shared<const Plan>(std::move(decided.quantized.plan));
+    QuantizedVariant result;
+    auto plan =
+        std::make_shared<const Plan>(std::move(decision->quantized.plan));
     QS_ASSIGN_OR_RETURN(result.variant, CompileInt8(*plan, shard));
     QS_RETURN_IF_ERROR(control.Report("compile", 1, 1));
     clock.End();
-    QS_RETURN_IF_ERROR(
-        MeasureSpeed(options, result.variant, control, &result.report));
+    if (!loaded) {
+      QS_RETURN_IF_ERROR(MeasureSpeed(options, result.variant, control,
+                                      &decision->artifact.report));
+    }
 
-    const std::string manifest =
-        ArtifactJson(info_, options, shard.name(), decided.recipe);
-    result.save = [plan, manifest](const std::string& path) {
-      return SaveTorchScript(*plan, path, {{kArtifactFile, manifest}});
+    auto artifact =
+        std::make_shared<const Artifact>(std::move(decision->artifact));
+    result.report = artifact->report;
+    result.report.digest = RecipeDigest(artifact->recipe);
+    result.report.artifact = std::move(run.artifact);
+    result.report.phases = std::move(run.phases);
+    result.report.shard = shard.name();
+    if (!loaded) {
+      KeepDecision(options_.artifact_dir, *artifact, &result.report);
+    }
+    result.save = [plan, artifact](const std::string& path) -> absl::Status {
+      QS_ASSIGN_OR_RETURN(const std::string text, ArtifactText(*artifact));
+      return SaveTorchScript(*plan, path, {{kArtifactFile, text}});
     };
     return result;
   }

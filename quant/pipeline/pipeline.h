@@ -42,6 +42,10 @@ struct ModelOptions {
   // kernel is fastest for each layer here. Empty: nowhere. A directory that
   // cannot be written costs the measurements, nothing else.
   std::string cache_dir;
+  // Where the decisions of quantizations are kept, so that the same one is made
+  // once: see quant/pipeline/artifact_store.h. Empty: nowhere. A directory that
+  // cannot be written costs a note in the report.
+  std::string artifact_dir;
   // A larger file is refused before it is read.
   int64_t max_bytes = int64_t{4} << 30;
 
@@ -95,6 +99,9 @@ struct QuantizeOptions {
   // seconds.
   bool detailed_report = false;
 
+  // Calibrates even where ModelOptions::artifact_dir keeps the result.
+  bool force = false;
+
   // INVALID_ARGUMENT, naming the option.
   absl::Status Validate() const;
 };
@@ -123,6 +130,8 @@ class ModelPipeline {
   virtual absl::StatusOr<CompiledVariant> CompileBf16(
       const JobControl& control) const = 0;
 
+  // Loads what ModelOptions::artifact_dir keeps for these inputs, or calibrates
+  // and keeps that; the report's `artifact` says which, and why.
   // INVALID_ARGUMENT if the shard's samples are not the model's; CANCELLED.
   virtual absl::StatusOr<QuantizedVariant> Quantize(
       const QuantizeOptions& options, const Shard& shard,

@@ -66,6 +66,8 @@ struct BudgetReport {
   bool reached = false;
 };
 
+inline constexpr char kArtifactLoaded[] = "loaded";
+
 struct QuantizationReport {
   std::string range_method;  // the one that was used, also where "auto" chose
   std::string shard;
@@ -80,7 +82,7 @@ struct QuantizationReport {
   std::vector<std::string> notes;
   // Lower-case hex SHA-256 of the recipe: equal inputs give equal digests.
   std::string digest;
-  // Why nothing could be loaded from --artifact_dir, or "loaded".
+  // Why nothing could be loaded from --artifact_dir, or kArtifactLoaded.
   std::string artifact;
   // Wall time of each phase, in order.
   std::vector<std::pair<std::string, absl::Duration>> phases;

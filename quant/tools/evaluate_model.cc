@@ -15,6 +15,7 @@
 #include "quant/onednn/onednn_engine.h"
 #include "quant/pipeline/artifact.h"
 #include "quant/pipeline/pipeline.h"
+#include "quant/pipeline/reuse.h"
 #include "quant/tools/tool.h"
 #include "quant/torch/torch.h"
 

@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "quant/base/status_macros.h"
-#include "quant/pipeline/artifact.h"
+#include "quant/data/file.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/report/budget_status.h"
 #include "quant/tools/tool.h"
@@ -45,6 +45,11 @@ ABSL_FLAG(std::optional<double>, min_sqnr_db, std::nullopt,
           "Least signal-to-noise ratio of the outputs, kept the same way.");
 ABSL_FLAG(std::optional<double>, min_speedup, std::nullopt,
           "Least speed-up against FP32 at batch 1. Above 0.");
+ABSL_FLAG(std::string, artifact_dir, "",
+          "Directory that keeps what quantizations decided: one with the same "
+          "inputs loads it instead of calibrating. Default: none.");
+ABSL_FLAG(bool, force, false,
+          "Calibrates even where --artifact_dir keeps the result.");
 ABSL_FLAG(int, threads, 1, "Threads that compute.");
 ABSL_FLAG(bool, verbose, false, "Lists every layer.");
 
@@ -62,6 +67,7 @@ const CommandLine& Line() {
        {"Calibration", {"observer", "percentile", "samples", "batch_size"}},
        {"Accuracy", {"bias_correction", "equalize", "keep_fp32"}},
        {"Budget", {"max_drop", "min_sqnr_db", "min_speedup"}},
+       {"Reuse", {"artifact_dir", "force"}},
        PreprocessingFlags(),
        ImageFlags(),
        DrawFlags(),
@@ -100,6 +106,13 @@ void PrintReport(const QuantizedVariant& result, const std::string& output,
     std::printf("%-10s %8.2f s\n", phase.c_str(),
                 absl::ToDoubleSeconds(duration));
   }
+  if (!absl::GetFlag(FLAGS_artifact_dir).empty()) {
+    std::printf("%s\n",
+                report.artifact == kArtifactLoaded
+                    ? "loaded from --artifact_dir, nothing calibrated"
+                    : absl::StrCat("calibrated: ", report.artifact).c_str());
+  }
+  std::printf("recipe %s\n", report.digest.c_str());
   std::printf("%lld of %zu layers are INT8 (%s, %lld samples)\n",
               static_cast<long long>(quantized), report.layers.size(),
               report.range_method.c_str(),
@@ -126,6 +139,7 @@ absl::Status Run() {
   quantize.min_speedup = absl::GetFlag(FLAGS_min_speedup);
   quantize.samples = absl::GetFlag(FLAGS_samples);
   quantize.batch = absl::GetFlag(FLAGS_batch_size);
+  quantize.force = absl::GetFlag(FLAGS_force);
   QS_RETURN_IF_ERROR(quantize.Validate());
   ProgressBar bar;
   QS_ASSIGN_OR_RETURN(ReadShardOptions read, ReadShardOptionsFromFlags());
@@ -136,6 +150,7 @@ absl::Status Run() {
   model.path = absl::GetFlag(FLAGS_model_path);
   model.inputs = shard.input_specs();
   model.engine.ladder = {1};
+  model.artifact_dir = absl::GetFlag(FLAGS_artifact_dir);
   model.engine.threads = absl::GetFlag(FLAGS_threads);
   QS_ASSIGN_OR_RETURN(model.preprocessing, PreprocessingFromFlags());
   QS_RETURN_IF_ERROR(model.Validate());

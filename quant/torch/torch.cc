@@ -4,10 +4,8 @@
 #include <torch/script.h>
 #include <torch/version.h>
 
-#include <cstdio>
-#include <filesystem>
-
 #include "absl/strings/str_cat.h"
+#include "quant/base/atomic_file.h"
 #include "quant/base/status_macros.h"
 #include "quant/torch/emit.h"
 #include "quant/torch/import.h"
@@ -70,23 +68,17 @@ absl::Status SaveTorchScript(
   QS_RETURN_IF_ERROR(PrepareLibTorch());
   QS_ASSIGN_OR_RETURN(torch::jit::Module module,
                       EmitModule(ForTorchScript(plan), {}));
-  const std::string temporary = absl::StrCat(path, ".partial");
-  const absl::Status saved = BehindWall(
-      absl::StatusCode::kUnavailable, absl::StrCat("cannot write ", path),
-      [&]() -> absl::Status {
-        torch::jit::ExtraFilesMap extra(extra_files.begin(), extra_files.end());
-        module.eval();
-        module.save(temporary, extra);
-        return absl::OkStatus();
-      });
-  std::error_code error;
-  if (saved.ok()) std::filesystem::rename(temporary, path, error);
-  if (!saved.ok() || error) std::remove(temporary.c_str());
-  if (error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot write ", path, ": ", error.message()));
-  }
-  return saved;
+  return WriteFileAtomically(path, [&](const std::string& temporary) {
+    return BehindWall(absl::StatusCode::kUnavailable,
+                      absl::StrCat("cannot write ", path),
+                      [&]() -> absl::Status {
+                        torch::jit::ExtraFilesMap extra(extra_files.begin(),
+                                                        extra_files.end());
+                        module.eval();
+                        module.save(temporary, extra);
+                        return absl::OkStatus();
+                      });
+  });
 }
 
 std::vector<TensorSpec> Specs(const Plan& plan,

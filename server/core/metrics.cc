@@ -109,6 +109,12 @@ Metrics::Metrics(const BuildFacts& build, const CpuFeatures& cpu)
     runs_[i] =
         &runs.Add({{"result", RunResultName(static_cast<RunResult>(i))}});
   }
+  auto& recipes = BuildCounter()
+                      .Name("quantserve_quantization_recipes_total")
+                      .Help("Where the recipes of quantizations came from.")
+                      .Register(registry);
+  recipes_calibrated_ = &recipes.Add({{"source", "calibrated"}});
+  recipes_loaded_ = &recipes.Add({{"source", "loaded"}});
   phase_duration_ = &BuildHistogram()
                          .Name("quantserve_quantization_phase_duration_seconds")
                          .Help("Wall time of each phase of a quantization.")
@@ -268,11 +274,13 @@ void Metrics::SetServing(int workers, int queue_capacity) {
   queue_capacity_->Set(queue_capacity);
 }
 
-void Metrics::RecordQuantization(
-    RunResult result,
-    const std::vector<std::pair<std::string, absl::Duration>>& phases) {
+void Metrics::RecordQuantization(RunResult result,
+                                 const QuantizationReport* report) {
   runs_[static_cast<size_t>(result)]->Increment();
-  for (const auto& [phase, duration] : phases) {
+  if (report == nullptr) return;
+  (report->artifact == kArtifactLoaded ? recipes_loaded_ : recipes_calibrated_)
+      ->Increment();
+  for (const auto& [phase, duration] : report->phases) {
     phase_duration_->Add({{"phase", phase}}, JobBuckets())
         .Observe(absl::ToDoubleSeconds(duration));
   }

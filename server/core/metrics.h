@@ -14,6 +14,7 @@
 #include "prometheus/registry.h"
 #include "quant/base/cpu.h"
 #include "quant/base/mutex.h"
+#include "quant/report/quantization_report.h"
 #include "server/core/variant.h"
 
 namespace quantserve {
@@ -56,9 +57,8 @@ class Metrics {
   void SetReady(bool ready);
   void SetServing(int workers, int queue_capacity);
 
-  void RecordQuantization(
-      RunResult result,
-      const std::vector<std::pair<std::string, absl::Duration>>& phases);
+  // `report` is null if the run did not get as far as having one.
+  void RecordQuantization(RunResult result, const QuantizationReport* report);
   void SetJobRunning(bool running);
 
   std::shared_ptr<prometheus::Registry> registry() const { return registry_; }
@@ -108,6 +108,8 @@ class Metrics {
   prometheus::Gauge* queue_capacity_;
   prometheus::Gauge* job_running_;
   std::array<prometheus::Counter*, kRunResultCount> runs_;
+  prometheus::Counter* recipes_calibrated_;
+  prometheus::Counter* recipes_loaded_;
 
   Mutex mu_;  // guards the making of series, not their use
   RpcSeries rpc_[kRpcCount][kVariantCount + 1][kCodes];

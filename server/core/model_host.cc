@@ -74,9 +74,10 @@ absl::Status ModelHost::StartUp() {
                                "no calibration shard is configured");
       return;
     }
-    const auto quantize = MakeQuantizeSpec("", "", 0, /*dry_run=*/false);
+    auto quantize = MakeQuantizeSpec("", "", 0, /*dry_run=*/false);
     *result = quantize.status();
     if (quantize.ok()) {
+      quantize->reuse_artifact = true;
       const auto run = RunQuantization(*quantize, control);
       if (absl::IsCancelled(run->status)) *result = run->status;
     }
@@ -184,8 +185,11 @@ std::shared_ptr<const QuantizationRun> ModelHost::RunQuantization(
     const QuantizeSpec& spec, const JobControl& control) {
   auto run =
       std::make_shared<const QuantizationRun>(quantizer_.Run(spec, control));
-  MutexLock lock(&mu_);
-  last_run_ = run;
+  {
+    MutexLock lock(&mu_);
+    last_run_ = run;
+  }
+  if (on_run_) on_run_(*run);
   return run;
 }
 

@@ -22,6 +22,9 @@ struct QuantizeSpec {
   std::string shard;  // a name in the shard store
   int64_t samples = 512;
   bool dry_run = false;
+  // Loads the result of an earlier quantization of the same inputs, if there is
+  // one, instead of calibrating.
+  bool reuse_artifact = false;
 };
 
 // A finished run. What it did not get as far as is absent.

@@ -151,6 +151,7 @@ absl::Status Quantizer::Attempt(const JobControl& control,
   QS_ASSIGN_OR_RETURN(auto shard, deps_.shards->Load(run->spec.shard));
   QuantizeOptions options;
   options.ranges = run->spec.ranges;
+  options.force = !run->spec.reuse_artifact;
   QS_ASSIGN_OR_RETURN(const SampleSet set,
                       ChooseSamples(run->spec.shard, shard, run->spec.samples,
                                     &options.samples));
@@ -216,10 +217,7 @@ void Quantizer::Record(const QuantizationRun& run) {
                                    std::string(run.status.message()));
   }
   deps_.metrics->RecordQuantization(
-      ResultOf(run),
-      run.report.has_value()
-          ? run.report->phases
-          : std::vector<std::pair<std::string, absl::Duration>>{});
+      ResultOf(run), run.report.has_value() ? &*run.report : nullptr);
 }
 
 absl::StatusOr<EvaluationOutcome> Quantizer::Evaluate(

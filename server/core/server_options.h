@@ -26,6 +26,8 @@ struct ModelConfig {
   bool bf16 = false;  // serve a third variant with products in BF16
   // Where measurements are kept for the next start; empty: nowhere.
   std::string cache_dir;
+  // Where decisions of quantizations are kept for the next start, likewise.
+  std::string artifact_dir;
 };
 
 // A shard that requests may name.

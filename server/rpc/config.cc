@@ -84,6 +84,7 @@ absl::Status FillModel(const v1::ServerConfig& config, ModelConfig* model) {
   }
   model->bf16 = config.bf16();
   model->cache_dir = config.cache_dir();
+  model->artifact_dir = config.artifact_dir();
   return absl::OkStatus();
 }
 

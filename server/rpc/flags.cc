@@ -39,6 +39,11 @@ ABSL_FLAG(std::string, cache_dir, "",
           "Directory that keeps which kernels are fastest here, so that a "
           "restart does not measure again; none: measure at every start. "
           "Default: quantserve in XDG_CACHE_HOME or ~/.cache.");
+ABSL_FLAG(std::string, artifact_dir, "",
+          "Directory that keeps what quantizations decided, so that a restart "
+          "with the same model, shard, options and versions loads instead of "
+          "calibrating; replicas may share it. none: calibrate at every start. "
+          "Default: artifacts in the --cache_dir.");
 ABSL_FLAG(std::string, calibration_shard, "",
           "Samples to calibrate on at the start: PATH, NAME=PATH, or the NAME "
           "of a --shard. A PATH alone is named \"calibration\". Formats: .bin "
@@ -140,6 +145,7 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(engine);
   QS_OVERLAY(bf16);
   QS_OVERLAY(cache_dir);
+  QS_OVERLAY(artifact_dir);
   QS_OVERLAY(calibration_shard);
   QS_OVERLAY(test_shard);
   QS_OVERLAY(range_method);
@@ -169,7 +175,7 @@ const CommandLine& ServerCommandLine() {
       "quantserve_server --model=FILE --calibration_shard=FILE [flags]",
       {{"Model",
         {"model", "model_name", "sample_shape", "mean", "std", "scale",
-         "labels", "engine", "bf16", "cache_dir"}},
+         "labels", "engine", "bf16", "cache_dir", "artifact_dir"}},
        {"Quantization",
         {"calibration_shard", "test_shard", "shard", "range_method", "samples",
          "max_accuracy_drop", "min_agreement", "min_sqnr_db"}},

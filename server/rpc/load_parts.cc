@@ -75,6 +75,14 @@ std::string CacheDirectory(const std::string& configured) {
   return "";
 }
 
+// Where decisions of quantizations are kept, likewise.
+std::string ArtifactDirectory(const std::string& configured,
+                              const std::string& cache) {
+  if (configured == "none") return "";
+  if (!configured.empty()) return configured;
+  return cache.empty() ? "" : absl::StrCat(cache, "/artifacts");
+}
+
 }  // namespace
 
 absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
@@ -95,6 +103,8 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
   model.engine.ladder = BatchLadder(options->serving.max_batch);
   model.engine_choice = options->model.engine;
   model.cache_dir = CacheDirectory(options->model.cache_dir);
+  model.artifact_dir =
+      ArtifactDirectory(options->model.artifact_dir, model.cache_dir);
   spdlog::info("loading {}", model.path);
   QS_ASSIGN_OR_RETURN(parts.pipeline, OpenModel(model));
   const ModelInfo& info = parts.pipeline->info();

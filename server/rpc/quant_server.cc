@@ -1,13 +1,12 @@
 #include "server/rpc/quant_server.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <fstream>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "quant/base/atomic_file.h"
 #include "quant/base/cpu.h"
 #include "quant/base/status_macros.h"
 #include "server/core/process_metrics.h"
@@ -57,6 +56,16 @@ void LogRun(const QuantizationRun& run) {
                  run.spec.shard, took, run.status.ToString());
     return;
   }
+  if (run.report.has_value()) {
+    for (const std::string& note : run.report->notes) {
+      spdlog::info("quantization on {}: {}", run.spec.shard, note);
+    }
+    // The reason why it was calibrated, or that it was not.
+    spdlog::info("recipe {} {}", run.report->digest.substr(0, 12),
+                 run.report->artifact == kArtifactLoaded
+                     ? "loaded, nothing calibrated"
+                     : "calibrated: " + run.report->artifact);
+  }
   spdlog::info(
       "quantization on {}, {} in {}: {}", run.spec.shard,
       run.published ? fmt::format("generation {}", run.generation) : "dry run",
@@ -104,22 +113,12 @@ QuantServer::~QuantServer() {
 absl::Status QuantServer::WritePortFile() const {
   const std::string& path = options_.network.port_file;
   if (path.empty()) return absl::OkStatus();
-  // Renamed into place, so that nobody reads half a file.
-  const std::string temporary = absl::StrCat(path, ".tmp");
-  {
-    std::ofstream file(temporary, std::ios::trunc);
-    file << "{\"grpc\":" << port() << ",\"metrics\":" << metrics_port()
-         << "}\n";
-    if (!file.flush()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("cannot write the port file ", path));
-    }
-  }
-  if (std::rename(temporary.c_str(), path.c_str()) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot write the port file ", path));
-  }
-  return absl::OkStatus();
+  const absl::Status written = WriteFileAtomically(
+      path, absl::StrCat("{\"grpc\":", port(), ",\"metrics\":", metrics_port(),
+                         "}\n"));
+  if (written.ok()) return written;
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot write the port file: ", written.message()));
 }
 
 absl::Status QuantServer::StartUp() {

@@ -20,6 +20,7 @@ absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
                       env_.host->MakeQuantizeSpec(
                           request.range_method(), request.calibration_shard(),
                           request.samples(), request.dry_run()));
+  spec.reuse_artifact = request.reuse_artifact();
   QS_ASSIGN_OR_RETURN(
       auto job, env_.host->Quantize(
                     std::move(spec),

@@ -63,6 +63,8 @@ void EncodeReport(const QuantizationReport& report,
     row->set_reason(layer.reason);
   }
   *out->mutable_notes() = {report.notes.begin(), report.notes.end()};
+  out->set_digest(report.digest);
+  out->set_artifact(report.artifact);
   for (const auto& [phase, duration] : report.phases) {
     v1::PhaseDuration* row = out->add_phases();
     row->set_phase(phase);

@@ -68,7 +68,9 @@ std::vector<std::string> TestModel::Command() const {
       absl::StrCat(kBin, "/quantserve_server"), "--model=" + model,
       "--calibration_shard=" + calibration, "--test_shard=" + test,
       // Not the home of whoever runs the tests.
-      absl::StrCat("--cache_dir=", QUANTSERVE_E2E_DIR, "/cache")};
+      absl::StrCat("--cache_dir=", QUANTSERVE_E2E_DIR, "/cache"),
+      // What is tested is what this build decides, not an earlier one.
+      "--artifact_dir=none"};
   command.insert(command.end(), preprocessing.begin(), preprocessing.end());
   if (!labels.empty()) command.push_back("--labels=" + labels);
   return command;

@@ -135,6 +135,7 @@ class FakePipeline : public ModelPipeline {
     layer.name = "fc";
     layer.op = "Linear";
     layer.quantized = true;
+    quantized.report.artifact = options.force ? "forced" : kArtifactLoaded;
     quantized.report.phases = {{"calibrate", absl::Milliseconds(5)}};
     return quantized;
   }

@@ -24,6 +24,21 @@ TEST(Sha256Test, GivesThePublishedDigests) {
             "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
 }
 
+TEST(Sha256Test, PiecesGiveTheDigestOfTheWhole) {
+  Sha256Hasher hasher;
+  for (const char* piece : {"a", "", "bc"}) hasher.Add(piece);
+  EXPECT_EQ(hasher.Finish(), Sha256("abc"));
+  EXPECT_EQ(Sha256("abc"), *Sha256File(WriteFile("abc")));
+}
+
+TEST(Sha256Test, KnowsADigestWhenItSeesOne) {
+  EXPECT_TRUE(IsSha256(Sha256("")));
+  EXPECT_FALSE(IsSha256(""));
+  EXPECT_FALSE(IsSha256(Sha256("").substr(1)));
+  EXPECT_FALSE(IsSha256(std::string(64, 'A')));
+  EXPECT_FALSE(IsSha256(std::string(63, '0') + "/"));
+}
+
 TEST(Sha256Test, MissingFileIsNotFound) {
   EXPECT_EQ(Sha256File("/no/such/file").status().code(),
             absl::StatusCode::kNotFound);

@@ -100,6 +100,30 @@ TEST(ShardTest, HoldsSeveralInputs) {
   EXPECT_EQ(out, (std::array<float, 3>{4, 5, 6}));
 }
 
+TEST(ShardTest, ItsDigestIsThatOfItsContents) {
+  const auto digest = [](Tensor samples, std::vector<int64_t> labels,
+                         const char* name = "s") {
+    const auto shard = Shard::Make(name, std::move(samples), std::move(labels));
+    EXPECT_TRUE(shard.ok()) << shard.status();
+    return shard->sha256();
+  };
+  const std::string one = digest(Floats({2, 2}, {1, 2, 3, 4}), {4, 0});
+  EXPECT_EQ(one.size(), 64u);
+  EXPECT_EQ(digest(Floats({2, 2}, {1, 2, 3, 4}), {4, 0}, "other name"), one);
+  EXPECT_NE(digest(Floats({2, 2}, {1, 2, 3, 5}), {4, 0}), one);
+  EXPECT_NE(digest(Floats({2, 1, 2}, {1, 2, 3, 4}), {4, 0}), one);
+  EXPECT_NE(digest(Floats({2, 2}, {1, 2, 3, 4}), {4, 1}), one);
+  EXPECT_NE(digest(Floats({2, 2}, {1, 2, 3, 4}), {}), one);
+  // The same bytes as another type, and as two inputs.
+  EXPECT_NE(digest(Tensor(DType::kU8, {2, 8}), {}),
+            digest(Tensor(DType::kF32, {2, 2}), {}));
+  std::vector<ShardInput> inputs(2);
+  inputs[0] = {"a", Tensor(DType::kU8, {2, 4})};
+  inputs[1] = {"b", Tensor(DType::kU8, {2, 4})};
+  EXPECT_NE(Shard::Make("s", std::move(inputs), {})->sha256(),
+            digest(Tensor(DType::kU8, {2, 8}), {}));
+}
+
 TEST(ShardTest, InputsMustHaveTheSameNumberOfSamples) {
   std::vector<ShardInput> inputs(2);
   inputs[0] = {"a", Floats({2}, {1, 2})};

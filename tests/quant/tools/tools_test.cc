@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "quant/base/cpu.h"
 #include "quant/eval/evaluate.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/torch/torch.h"
@@ -173,6 +174,54 @@ TEST_F(ToolsTest, BeingKilledWhileSavingLeavesTheOldFileWhole) {
   EXPECT_NE(Slurp(Path("int8.pt")), before);
   EXPECT_FALSE(fs::exists(Path("int8.pt.partial")));
   EXPECT_EQ(Evaluate("--int8_path " + Path("int8.pt")).code, 0);
+}
+
+// The line that starts with `word`.
+std::string Line(const std::string& text, const std::string& word) {
+  const size_t at = text.find("\n" + word) + 1;
+  return text.substr(at, text.find('\n', at) - at);
+}
+
+TEST_F(ToolsTest, TheSameInputsAreCalibratedOnce) {
+  const std::string keep = "--artifact_dir " + Path("artifacts");
+  const Result first = Quantize("model.pt", "shard.bin", keep);
+  ASSERT_EQ(first.code, 0) << first.err;
+  EXPECT_THAT(first.out, HasSubstr("calibrated: no artifact is kept yet\n"));
+  EXPECT_THAT(first.err, HasSubstr("ranges"));
+  const std::string file = Slurp(Path("int8.pt"));
+
+  const Result second = Quantize("model.pt", "shard.bin", keep);
+  EXPECT_THAT(second.out, HasSubstr("loaded from --artifact_dir"));
+  EXPECT_THAT(second.err, Not(HasSubstr("ranges")));
+  const std::string recipe = Line(first.out, "recipe ");
+  EXPECT_EQ(recipe.size(), 7u + 64u);
+  EXPECT_EQ(Line(second.out, "recipe "), recipe);
+  EXPECT_EQ(Line(second.out, "4 layers"), Line(first.out, "4 layers"));
+  EXPECT_EQ(Slurp(Path("int8.pt")), file);
+  EXPECT_EQ(Evaluate("--int8_path " + Path("int8.pt")).code, 0);
+
+  // A process that calibrates again comes to the same.
+  const Result again = Quantize("model.pt", "shard.bin", keep + " --force");
+  EXPECT_THAT(again.out, HasSubstr("calibrated: it was asked for anew\n"));
+  EXPECT_EQ(Line(again.out, "recipe "), recipe);
+
+  const Result less = Quantize("model.pt", "shard.bin", keep + " --samples=8");
+  EXPECT_THAT(less.out,
+              HasSubstr("calibrated: calibration.samples is 8, was 512\n"));
+  EXPECT_NE(Line(less.out, "recipe "), recipe);
+}
+
+TEST_F(ToolsTest, AnotherProcessorCalibratesAnew) {
+  if (!Cpu().avx512) GTEST_SKIP() << "needs a processor that can be limited";
+  const std::string quantize = absl::StrCat(
+      QUANTSERVE_BIN_DIR, "/quantize_model --model_path ", Path("model.pt"),
+      " --calibration_data ", Path("shard.bin"), " --output ", Path("int8.pt"),
+      " --artifact_dir ", Path("artifacts"));
+  ASSERT_EQ(Run("env ONEDNN_MAX_CPU_ISA=AVX2 " + quantize).code, 0);
+  const Result here = Run(quantize);
+  EXPECT_THAT(here.out, HasSubstr("calibrated: cpu."));
+  EXPECT_THAT(here.out, HasSubstr("cpu.avx512 is yes, was no"));
+  EXPECT_THAT(Run(quantize).out, HasSubstr("loaded from --artifact_dir"));
 }
 
 TEST_F(ToolsTest, CudaRowSaysWhyItIsEmpty) {

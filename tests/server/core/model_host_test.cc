@@ -40,6 +40,7 @@ class ModelHostTest : public ::testing::Test {
     deps.shards = std::make_unique<ShardStore>(options_.quantization.shards);
     deps.metrics = &metrics_;
     deps.int8_self_test = [this] { return self_test_; };
+    deps.on_run = [this](const QuantizationRun&) { ++runs_seen_; };
     host_ = std::make_unique<ModelHost>(options_, std::move(deps));
   }
 
@@ -72,10 +73,23 @@ class ModelHostTest : public ::testing::Test {
 
   std::shared_ptr<FakeControls> controls_ = std::make_shared<FakeControls>();
   ServerOptions options_;
+  int runs_seen_ = 0;
   absl::Status self_test_;
   Metrics metrics_{{"1.2.3", "GNU 12", "1.13"}, CpuFeatures()};
   std::unique_ptr<ModelHost> host_;
 };
+
+TEST_F(ModelHostTest, TheStartLoadsAndQuantizeCalibrates) {
+  MakeHost();
+  ASSERT_TRUE(host_->StartUp().ok());
+  EXPECT_EQ(host_->last_run()->report->artifact, kArtifactLoaded);
+  EXPECT_EQ(runs_seen_, 1);  // who logs runs hears of the start's, too
+  EXPECT_THAT(Scrape(), HasSubstr("quantserve_quantization_recipes_total{"
+                                  "source=\"loaded\"} 1\n"));
+  EXPECT_NE(Quantize()->report->artifact, kArtifactLoaded);
+  EXPECT_THAT(Scrape(), HasSubstr("quantserve_quantization_recipes_total{"
+                                  "source=\"calibrated\"} 1\n"));
+}
 
 TEST_F(ModelHostTest, StartsWithBothVariantsEvaluatedOnTheTestShard) {
   MakeHost();

@@ -28,7 +28,7 @@ TEST(DemoQuantizationTest, Int8LosesAtMostOnePoint) {
 
   ModelOptions options;
   options.path = in(kDemoModelFile);
-  options.sample_shape = {3, 32, 32};
+  options.inputs = {{{3, 32, 32}}};
   options.preprocessing.mean = {kDemoMean};
   options.preprocessing.std = {kDemoStd};
   options.engine.ladder = {1, 8};

@@ -56,7 +56,7 @@ class EngineCacheTest : public ::testing::Test {
   absl::Status Start() const {
     ModelOptions options;
     options.path = Model();
-    options.sample_shape = {3, 8, 8};
+    options.inputs = {{{3, 8, 8}}};
     options.engine.ladder = {1, 2};
     options.engine_choice = EngineChoice::kOneDnn;
     options.cache_dir = Cache().string();

@@ -11,7 +11,7 @@ using ::testing::HasSubstr;
 ModelOptions Good() {
   ModelOptions options;
   options.path = "model.pt";
-  options.sample_shape = {3, 32, 32};
+  options.inputs = {{{3, 32, 32}}};
   return options;
 }
 
@@ -23,13 +23,14 @@ TEST(ModelOptionsTest, EachBadFieldIsNamed) {
   const std::vector<std::pair<std::function<void(ModelOptions*)>, std::string>>
       cases = {
           {[](ModelOptions* o) { o->path = ""; }, "path"},
-          {[](ModelOptions* o) { o->sample_shape = {}; }, "sample shape []"},
+          {[](ModelOptions* o) { o->inputs = {}; }, "the shape of a sample"},
+          {[](ModelOptions* o) { o->inputs = {{{}}}; }, "sample shape []"},
           {[](ModelOptions* o) {
-             o->sample_shape = {3, 0};
+             o->inputs = {{{8}}, {{3, 0}}};
            },
            "[3,0]"},
           {[](ModelOptions* o) {
-             o->sample_shape = {1 << 30, 1 << 30, 8};
+             o->inputs = {{{1 << 30, 1 << 30, 8}}};
            },
            "too many elements"},
           {[](ModelOptions* o) { o->engine.ladder = {}; }, "ladder"},

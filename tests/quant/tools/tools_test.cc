@@ -244,7 +244,7 @@ TEST_F(ToolsTest, SavedFileGivesTheSameOutputsInPyTorch) {
   constexpr int kSamples = 32;
   ModelOptions options;
   options.path = model;
-  options.sample_shape = {3, 32, 32};
+  options.inputs = {{{3, 32, 32}}};
   options.preprocessing.mean = {0.485, 0.456, 0.406};
   options.preprocessing.std = {0.229, 0.224, 0.225};
   options.engine.ladder = {1};

@@ -52,7 +52,9 @@ class Groups {
 
 struct Group {
   ValueRange hull;
-  bool multiplied = false;  // a node that computes, no addition, reads it
+  // A convolution or linear layer reads it. Sums and tables run as fast with
+  // any zero point.
+  bool multiplied = false;
 };
 
 void Extend(const Range& range, Range* hull) {
@@ -102,11 +104,9 @@ absl::StatusOr<Grids> ChooseGrids(const Plan& plan,
   }
   for (size_t i = 0; i < plan.nodes.size(); ++i) {
     const Node& node = plan.nodes[i];
-    if (KeepsGrid(node) || node.kind == OpKind::kAdd) continue;
-    for (ValueId id : plan.nodes[i].inputs) {
-      const auto group = by_root.find(groups.Root(id));
-      if (group != by_root.end()) group->second.multiplied = true;
-    }
+    if (node.kind != OpKind::kConv2d && node.kind != OpKind::kLinear) continue;
+    const auto group = by_root.find(groups.Root(node.inputs[0]));
+    if (group != by_root.end()) group->second.multiplied = true;
   }
 
   Grids grids;

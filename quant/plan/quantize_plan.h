@@ -13,7 +13,8 @@ namespace quantserve {
 
 struct QuantizePlanOptions {
   // A signed value is held symmetrically (cheaper to run) if its smaller end
-  // reaches this share of its larger one and not only additions read it.
+  // reaches this share of its larger one and a convolution or linear layer
+  // reads it.
   double symmetric_share = 0.5;
 };
 

@@ -12,6 +12,7 @@
 #include "quant/search/bias_correction.h"
 #include "quant/search/budget.h"
 #include "quant/search/equalization.h"
+#include "quant/search/function_ranges.h"
 
 namespace quantserve {
 namespace {
@@ -98,6 +99,21 @@ class RecipeSearch {
       result_.trials.push_back(
           ToTrial(Title(result_.ranges), best_.score, true));
     }
+    return ChooseFunctionRanges();
+  }
+
+  absl::Status ChooseFunctionRanges() {
+    Candidate candidate = best_;
+    if (FitRangesToFunctions(plan_, *result_.calibration,
+                             &candidate.recipe.ranges) == 0) {
+      return absl::OkStatus();
+    }
+    QS_ASSIGN_OR_RETURN(candidate.score,
+                        scorer_->Try(candidate.recipe, "search"));
+    fit_to_functions_ = Better(candidate.score);
+    result_.trials.push_back(ToTrial("ranges fitted to the functions behind",
+                                     candidate.score, fit_to_functions_));
+    if (fit_to_functions_) best_ = std::move(candidate);
     return absl::OkStatus();
   }
 
@@ -152,6 +168,9 @@ class RecipeSearch {
         CalibrateOn(equalized);
     QS_RETURN_IF_ERROR(calibration.status());
     candidate.recipe.ranges = (*calibration)->Ranges(result_.ranges);
+    if (fit_to_functions_) {
+      FitRangesToFunctions(equalized, **calibration, &candidate.recipe.ranges);
+    }
     QS_ASSIGN_OR_RETURN(candidate.score,
                         scorer_->Try(candidate.recipe, "search"));
     const bool keep =
@@ -236,6 +255,7 @@ class RecipeSearch {
   FoundRecipe result_;
   Candidate best_;
   size_t kept_correction_ = 0;  // 1 + its index into the trials; 0: none
+  bool fit_to_functions_ = false;
 };
 
 }  // namespace

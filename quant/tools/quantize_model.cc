@@ -10,7 +10,10 @@
 #include "quant/base/status_macros.h"
 #include "quant/data/file.h"
 #include "quant/pipeline/pipeline.h"
+#include "quant/pipeline/report_document.h"
 #include "quant/report/budget_status.h"
+#include "quant/report/report.h"
+#include "quant/search/held_out.h"
 #include "quant/tools/tool.h"
 
 ABSL_FLAG(std::string, model_path, "",
@@ -50,6 +53,10 @@ ABSL_FLAG(std::string, artifact_dir, "",
           "inputs loads it instead of calibrating. Default: none.");
 ABSL_FLAG(bool, force, false,
           "Calibrates even where --artifact_dir keeps the result.");
+ABSL_FLAG(std::string, report, "",
+          "Writes all that was found out: one self-contained page (.html) or "
+          "the same as .json. Layers are looked at one by one, which takes "
+          "some seconds.");
 ABSL_FLAG(int, threads, 1, "Threads that compute.");
 ABSL_FLAG(bool, verbose, false, "Lists every layer.");
 
@@ -71,7 +78,8 @@ const CommandLine& Line() {
        PreprocessingFlags(),
        ImageFlags(),
        DrawFlags(),
-       {"Other", {"threads", "verbose"}}},
+       {"Report", {"report", "verbose"}},
+       {"Other", {"threads"}}},
       "Exit codes: 0 written, 1 failed or budget not reachable (the best found "
       "is\nwritten), 2 bad flags.\n"};
   return line;
@@ -121,8 +129,41 @@ void PrintReport(const QuantizedVariant& result, const std::string& output,
               static_cast<double>(bytes) / 1e6);
 }
 
+// Both variants on the samples that no range was fitted to, and the page.
+absl::Status WriteReportFile(const ModelPipeline& pipeline,
+                             const QuantizeOptions& options, const Shard& shard,
+                             const QuantizedVariant& int8,
+                             const JobControl& control) {
+  const std::string path = absl::GetFlag(FLAGS_report);
+  if (path.empty()) return absl::OkStatus();
+  QS_ASSIGN_OR_RETURN(const CompiledVariant fp32,
+                      pipeline.CompileFloat(control));
+  const Split split = SplitShard(shard.size(), options.samples);
+  EvaluateOptions evaluate;
+  evaluate.first = split.held_first;
+  evaluate.samples = split.held_count;
+  const Preprocessing& preprocessing = pipeline.options().preprocessing;
+  QS_ASSIGN_OR_RETURN(
+      const Evaluation baseline,
+      Evaluate(*fp32.engine, shard, preprocessing, evaluate, control));
+  QS_ASSIGN_OR_RETURN(
+      const Evaluation candidate,
+      Evaluate(*int8.variant.engine, shard, preprocessing, evaluate, control));
+  QS_ASSIGN_OR_RETURN(const Comparison comparison,
+                      Compare(baseline, candidate));
+  ReportDocument document =
+      DescribeQuantization(pipeline, options, shard, int8.report);
+  document.evaluated_on =
+      absl::StrCat(split.held_count, " held-out samples of ", shard.name());
+  document.variants = {Summarize("fp32", fp32, baseline, std::nullopt),
+                       Summarize("int8", int8.variant, candidate, comparison)};
+  return WriteReport(document, path);
+}
+
 absl::Status Run() {
   const std::string output = absl::GetFlag(FLAGS_output);
+  const std::string report = absl::GetFlag(FLAGS_report);
+  if (!report.empty()) QS_RETURN_IF_ERROR(CheckReportPath(report));
   QuantizeOptions quantize;
   QS_ASSIGN_OR_RETURN(quantize.ranges.method,
                       ParseRangeMethod(absl::GetFlag(FLAGS_observer)));
@@ -140,6 +181,7 @@ absl::Status Run() {
   quantize.samples = absl::GetFlag(FLAGS_samples);
   quantize.batch = absl::GetFlag(FLAGS_batch_size);
   quantize.force = absl::GetFlag(FLAGS_force);
+  quantize.detailed_report = !report.empty();
   QS_RETURN_IF_ERROR(quantize.Validate());
   ProgressBar bar;
   QS_ASSIGN_OR_RETURN(ReadShardOptions read, ReadShardOptionsFromFlags());
@@ -162,9 +204,12 @@ absl::Status Run() {
   QS_RETURN_IF_ERROR(bar.Control().Report("save", 0, 1));
   QS_RETURN_IF_ERROR(result.save(output));
   QS_RETURN_IF_ERROR(bar.Control().Report("save", 1, 1));
+  QS_RETURN_IF_ERROR(
+      WriteReportFile(*pipeline, quantize, shard, result, bar.Control()));
   bar.Finish();
   QS_ASSIGN_OR_RETURN(const int64_t bytes, FileBytes(output));
   PrintReport(result, output, bytes);
+  if (!report.empty()) std::printf("report: %s\n", report.c_str());
   return BudgetStatus(result.report);
 }
 

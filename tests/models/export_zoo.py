@@ -311,13 +311,15 @@ def vision(make, size=64, count=128, steps=50, rate=2e-3):
                 module.p = 0.0
             if isinstance(module, torchvision.ops.StochasticDepth):
                 module.p = 0.0
-        optimiser = torch.optim.Adam(model.parameters(), lr=rate)
+        optimiser = torch.optim.AdamW(model.parameters(), lr=rate,
+                                      weight_decay=0.05)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimiser, rate, total_steps=steps)
         model.train()
         for step in range(steps):
             rows = slice(16 * step, 16 * step + 16)
-            loss = F.cross_entropy(model(pictures[rows]), labels[rows])
+            loss = F.cross_entropy(model(pictures[rows]), labels[rows],
+                                   label_smoothing=0.1)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

@@ -172,7 +172,8 @@ class RecipeSearch {
          {BiasCorrection::kAnalytic, BiasCorrection::kEmpirical}) {
       if (wanted != BiasCorrection::kAuto && wanted != correction) continue;
       Candidate candidate = plain;
-      QS_ASSIGN_OR_RETURN(candidate.recipe.bias_shifts, Shifts(correction));
+      QS_ASSIGN_OR_RETURN(candidate.recipe.bias_shifts,
+                          Shifts(correction, candidate.recipe));
       QS_ASSIGN_OR_RETURN(candidate.score,
                           scorer_->Try(candidate.recipe, "search"));
       const bool keep =
@@ -183,6 +184,7 @@ class RecipeSearch {
       if (keep) {
         best_ = std::move(candidate);
         kept_correction_ = result_.trials.size();
+        correction_ = correction;
       }
     }
     if (kept_correction_ > 0) result_.trials[kept_correction_ - 1].kept = true;
@@ -190,23 +192,30 @@ class RecipeSearch {
   }
 
   absl::StatusOr<std::map<std::string, std::vector<float>>> Shifts(
-      BiasCorrection correction) const {
+      BiasCorrection correction, const Recipe& recipe) const {
     if (correction == BiasCorrection::kAnalytic) {
       QS_ASSIGN_OR_RETURN(const Plan equalized,
-                          Equalize(plan_, best_.recipe.equalizations));
+                          Equalize(plan_, recipe.equalizations));
       return AnalyticBiasShifts(equalized, result_.calibration->channel_means(),
                                 options_.weight_bits);
     }
     EmpiricalBiasOptions empirical;
     empirical.samples = std::min(empirical.samples, result_.split.fit);
-    return EmpiricalBiasShifts(plan_, best_.recipe, shard_, preprocessing_,
-                               empirical, control_);
+    return EmpiricalBiasShifts(plan_, recipe, shard_, preprocessing_, empirical,
+                               control_);
   }
 
   absl::Status Restore() {
-    QS_ASSIGN_OR_RETURN(BudgetResult budget,
-                        HoldBudget(plan_, best_.recipe, best_.score,
-                                   options_.budget, scorer_.get(), control_));
+    // Measured shifts belong to the layers before them as these were.
+    const auto refit = [this](Recipe* recipe) -> absl::Status {
+      if (correction_ != BiasCorrection::kEmpirical) return absl::OkStatus();
+      QS_ASSIGN_OR_RETURN(recipe->bias_shifts, Shifts(correction_, *recipe));
+      return absl::OkStatus();
+    };
+    QS_ASSIGN_OR_RETURN(
+        BudgetResult budget,
+        HoldBudget(plan_, best_.recipe, best_.score, {options_.budget, refit},
+                   scorer_.get(), control_));
     result_.budget = std::move(budget.report);
     for (TrialReport& trial : budget.trials) {
       result_.trials.push_back(std::move(trial));
@@ -235,6 +244,7 @@ class RecipeSearch {
   std::unique_ptr<Scorer> scorer_;
   FoundRecipe result_;
   Candidate best_;
+  BiasCorrection correction_ = BiasCorrection::kNone;  // that `best_` has
   size_t kept_correction_ = 0;  // 1 + its index into the trials; 0: none
 };
 

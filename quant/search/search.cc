@@ -18,6 +18,7 @@ namespace {
 
 // A change has to be worth more than this to be kept: less is chance.
 constexpr double kWorthwhileDb = 0.05;
+constexpr double kMeasuredDb = 0.25;
 
 struct Candidate {
   Recipe recipe;
@@ -176,8 +177,12 @@ class RecipeSearch {
                           Shifts(correction, candidate.recipe));
       QS_ASSIGN_OR_RETURN(candidate.score,
                           scorer_->Try(candidate.recipe, "search"));
-      const bool keep =
-          wanted != BiasCorrection::kAuto || Better(candidate.score);
+      // The closed form has nothing to overfit; what was measured on a few
+      // samples has to show that it is more than chance.
+      const double least =
+          correction == BiasCorrection::kEmpirical ? kMeasuredDb : 0;
+      const bool keep = wanted != BiasCorrection::kAuto ||
+                        candidate.score.sqnr_db > best_.score.sqnr_db + least;
       result_.trials.push_back(ToTrial(
           absl::StrCat("bias correction ", BiasCorrectionName(correction)),
           candidate.score, false));

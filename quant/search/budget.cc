@@ -20,11 +20,12 @@ constexpr int64_t kRankingSamples = 64;
 
 class Search {
  public:
-  Search(const Plan& plan, const Recipe& recipe, const AccuracyBudget& budget,
+  Search(const Plan& plan, const Recipe& recipe, const BudgetTask& task,
          Scorer* scorer, const JobControl& control)
       : plan_(plan),
         recipe_(recipe),
-        budget_(budget),
+        budget_(task.budget),
+        refit_(task.refit),
         scorer_(*scorer),
         control_(control) {}
 
@@ -103,6 +104,7 @@ class Search {
   absl::StatusOr<bool> TryHead(size_t count) {
     Recipe recipe = With(
         {ranking_.begin(), ranking_.begin() + static_cast<int64_t>(count)});
+    QS_RETURN_IF_ERROR(refit_(&recipe));
     QS_ASSIGN_OR_RETURN(const Score score, scorer_.Try(recipe, "budget"));
     trials_.push_back(ToTrial(Title(count), score, false));
     Remember(count, std::move(recipe), score);
@@ -172,6 +174,7 @@ class Search {
   const Plan& plan_;
   const Recipe& recipe_;
   const AccuracyBudget& budget_;
+  const std::function<absl::Status(Recipe*)>& refit_;
   Scorer& scorer_;
   const JobControl& control_;
   std::vector<std::string> ranking_;
@@ -201,10 +204,9 @@ absl::Status CheckBudget(const AccuracyBudget& budget, bool single_output) {
 
 absl::StatusOr<BudgetResult> HoldBudget(const Plan& plan, const Recipe& recipe,
                                         const Score& score,
-                                        const AccuracyBudget& budget,
-                                        Scorer* scorer,
+                                        const BudgetTask& task, Scorer* scorer,
                                         const JobControl& control) {
-  return Search(plan, recipe, budget, scorer, control).Run(score);
+  return Search(plan, recipe, task, scorer, control).Run(score);
 }
 
 }  // namespace quantserve

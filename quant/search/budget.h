@@ -1,6 +1,7 @@
 // Brings a recipe within its accuracy budget.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@
 #include "quant/search/scorer.h"
 
 namespace quantserve {
+
+struct BudgetTask {
+  AccuracyBudget budget;
+  // Adapts what else a recipe says to the layers that it keeps in FP32.
+  std::function<absl::Status(Recipe*)> refit;
+};
 
 struct BudgetResult {
   Recipe recipe;  // within the budget, or the best found
@@ -33,8 +40,7 @@ absl::Status CheckBudget(const AccuracyBudget& budget, bool single_output);
 // and the result is the best found. Phase "budget". CANCELLED.
 absl::StatusOr<BudgetResult> HoldBudget(const Plan& plan, const Recipe& recipe,
                                         const Score& score,
-                                        const AccuracyBudget& budget,
-                                        Scorer* scorer,
+                                        const BudgetTask& task, Scorer* scorer,
                                         const JobControl& control);
 
 }  // namespace quantserve

@@ -19,6 +19,7 @@ namespace {
 
 // A change has to be worth more than this to be kept: less is chance.
 constexpr double kWorthwhileDb = 0.05;
+constexpr double kMeasuredDb = 0.25;
 
 struct Candidate {
   Recipe recipe;
@@ -191,17 +192,23 @@ class RecipeSearch {
          {BiasCorrection::kAnalytic, BiasCorrection::kEmpirical}) {
       if (wanted != BiasCorrection::kAuto && wanted != correction) continue;
       Candidate candidate = plain;
-      QS_ASSIGN_OR_RETURN(candidate.recipe.bias_shifts, Shifts(correction));
+      QS_ASSIGN_OR_RETURN(candidate.recipe.bias_shifts,
+                          Shifts(correction, candidate.recipe));
       QS_ASSIGN_OR_RETURN(candidate.score,
                           scorer_->Try(candidate.recipe, "search"));
-      const bool keep =
-          wanted != BiasCorrection::kAuto || Better(candidate.score);
+      // The closed form has nothing to overfit; what was measured on a few
+      // samples has to show that it is more than chance.
+      const double least =
+          correction == BiasCorrection::kEmpirical ? kMeasuredDb : 0;
+      const bool keep = wanted != BiasCorrection::kAuto ||
+                        candidate.score.sqnr_db > best_.score.sqnr_db + least;
       result_.trials.push_back(ToTrial(
           absl::StrCat("bias correction ", BiasCorrectionName(correction)),
           candidate.score, false));
       if (keep) {
         best_ = std::move(candidate);
         kept_correction_ = result_.trials.size();
+        correction_ = correction;
       }
     }
     if (kept_correction_ > 0) result_.trials[kept_correction_ - 1].kept = true;
@@ -209,23 +216,30 @@ class RecipeSearch {
   }
 
   absl::StatusOr<std::map<std::string, std::vector<float>>> Shifts(
-      BiasCorrection correction) const {
+      BiasCorrection correction, const Recipe& recipe) const {
     if (correction == BiasCorrection::kAnalytic) {
       QS_ASSIGN_OR_RETURN(const Plan equalized,
-                          Equalize(plan_, best_.recipe.equalizations));
+                          Equalize(plan_, recipe.equalizations));
       return AnalyticBiasShifts(equalized, result_.calibration->channel_means(),
                                 options_.weight_bits);
     }
     EmpiricalBiasOptions empirical;
     empirical.samples = std::min(empirical.samples, result_.split.fit);
-    return EmpiricalBiasShifts(plan_, best_.recipe, shard_, preprocessing_,
-                               empirical, control_);
+    return EmpiricalBiasShifts(plan_, recipe, shard_, preprocessing_, empirical,
+                               control_);
   }
 
   absl::Status Restore() {
-    QS_ASSIGN_OR_RETURN(BudgetResult budget,
-                        HoldBudget(plan_, best_.recipe, best_.score,
-                                   options_.budget, scorer_.get(), control_));
+    // Measured shifts belong to the layers before them as these were.
+    const auto refit = [this](Recipe* recipe) -> absl::Status {
+      if (correction_ != BiasCorrection::kEmpirical) return absl::OkStatus();
+      QS_ASSIGN_OR_RETURN(recipe->bias_shifts, Shifts(correction_, *recipe));
+      return absl::OkStatus();
+    };
+    QS_ASSIGN_OR_RETURN(
+        BudgetResult budget,
+        HoldBudget(plan_, best_.recipe, best_.score, {options_.budget, refit},
+                   scorer_.get(), control_));
     result_.budget = std::move(budget.report);
     for (TrialReport& trial : budget.trials) {
       result_.trials.push_back(std::move(trial));
@@ -254,6 +268,7 @@ class RecipeSearch {
   std::unique_ptr<Scorer> scorer_;
   FoundRecipe result_;
   Candidate best_;
+  BiasCorrection correction_ = BiasCorrection::kNone;  // that `best_` has
   size_t kept_correction_ = 0;  // 1 + its index into the trials; 0: none
   bool fit_to_functions_ = false;
 };

@@ -39,7 +39,7 @@ absl::StatusOr<Setup> Prepare() {
   setup.model = *std::move(model);
   auto input = LoadInput(setup.model);
   if (!input.ok()) return input.status();
-  *setup.request.add_inputs() = std::move(input->tensor);
+  AddInputs(*input, &setup.request);
   return setup;
 }
 

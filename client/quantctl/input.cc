@@ -1,5 +1,6 @@
 #include "client/quantctl/input.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <random>
@@ -10,14 +11,17 @@
 #include "absl/strings/str_join.h"
 #include "client/quantctl/command.h"
 #include "client/quantctl/image.h"
+#include "client/quantctl/npy.h"
 
 ABSL_FLAG(std::string, image, "",
           "Image file (JPEG, PNG, BMP); it is resized to the model's "
           "input and sent as raw pixels.");
-ABSL_FLAG(std::string, shard, "",
-          "predict, bench: CIFAR-10 binary file on this machine, of which "
-          "--index tells the sample. quantize, evaluate: name of a shard of "
-          "the server; default: the configured one.");
+ABSL_FLAG(
+    std::string, shard, "",
+    "predict, bench: file on this machine, of which --index tells the "
+    "sample: .npy, .npz (\"x\", or \"input_0\", \"input_1\" … of a model "
+    "with several inputs), else CIFAR-10 binary. quantize, evaluate: name "
+    "of a shard of the server; default: the configured one.");
 ABSL_FLAG(int64_t, index, 0, "Number of the shard's sample, from 0.");
 ABSL_FLAG(std::string, raw, "",
           "File with the elements of one or more samples, row-major, "
@@ -83,7 +87,7 @@ absl::StatusOr<Input> FromImage(const v1::TensorSpec& spec,
       ReadImage(path, static_cast<int>(shape[0]), static_cast<int>(shape[1]),
                 static_cast<int>(shape[2]));
   if (!pixels.ok()) return UsageError(pixels.status().message());
-  return Input{MakeTensor(spec, v1::UINT8, 1, *std::move(pixels)), {}};
+  return Input{{MakeTensor(spec, v1::UINT8, 1, *std::move(pixels))}, {}};
 }
 
 absl::StatusOr<Input> FromShard(const v1::TensorSpec& spec,
@@ -105,7 +109,7 @@ absl::StatusOr<Input> FromShard(const v1::TensorSpec& spec,
   }
   auto record = ReadBytes(path, index * kRecord, kRecord);
   if (!record.ok()) return record.status();
-  return Input{MakeTensor(spec, v1::UINT8, 1, record->substr(1)),
+  return Input{{MakeTensor(spec, v1::UINT8, 1, record->substr(1))},
                static_cast<unsigned char>((*record)[0])};
 }
 
@@ -126,16 +130,78 @@ absl::StatusOr<Input> FromRaw(const v1::TensorSpec& spec,
   }
   auto bytes = ReadBytes(path, 0, *size);
   if (!bytes.ok()) return bytes.status();
-  return Input{MakeTensor(spec, dtype == "fp32" ? v1::FP32 : v1::UINT8,
-                          *size / sample, *std::move(bytes)),
+  return Input{{MakeTensor(spec, dtype == "fp32" ? v1::FP32 : v1::UINT8,
+                           *size / sample, *std::move(bytes))},
                {}};
 }
 
+absl::StatusOr<v1::Tensor> FromNumPy(const v1::TensorSpec& spec,
+                                     NpySample sample,
+                                     const std::string& path) {
+  const auto& shape = spec.shape();
+  const bool integers = spec.dtype() == v1::INT64;
+  if (!std::equal(sample.shape.begin(), sample.shape.end(), shape.begin(),
+                  shape.end()) ||
+      integers != (sample.dtype == v1::INT64)) {
+    return UsageError(absl::StrCat(
+        path, " has samples [", absl::StrJoin(sample.shape, ","), "] of ",
+        v1::DataType_Name(sample.dtype), ", the model's input ", spec.name(),
+        " takes ", ShapeText(spec), " of ",
+        integers ? "INT64" : "FP32 or UINT8"));
+  }
+  return MakeTensor(spec, sample.dtype, 1, std::move(sample.data));
+}
+
+absl::StatusOr<Input> FromNumPyFile(const v1::ModelStatus& model,
+                                    const std::string& path, int64_t index) {
+  auto samples = ReadNumPyFile(path, index);
+  if (!samples.ok()) return UsageError(samples.status().message());
+  if (static_cast<int>(samples->size()) != model.inputs_size()) {
+    return UsageError(absl::StrCat(path, " has samples for ", samples->size(),
+                                   " inputs, the model has ",
+                                   model.inputs_size()));
+  }
+  Input input;
+  for (int i = 0; i < model.inputs_size(); ++i) {
+    auto tensor = FromNumPy(model.inputs(i), std::move((*samples)[i]), path);
+    if (!tensor.ok()) return tensor.status();
+    input.tensors.push_back(*std::move(tensor));
+  }
+  return input;
+}
+
 absl::StatusOr<v1::TensorSpec> OnlyInput(const v1::ModelStatus& model) {
-  if (model.inputs_size() == 1) return model.inputs(0);
-  return UsageError(absl::StrCat("the model has ", model.inputs_size(),
-                                 " inputs, only models with one are "
-                                 "supported here"));
+  if (model.inputs_size() == 1 && model.inputs(0).dtype() != v1::INT64) {
+    return model.inputs(0);
+  }
+  return UsageError(absl::StrCat(
+      "the model has ", model.inputs_size(), " inputs, not one of numbers: ",
+      "give --shard=FILE.npy, or FILE.npz with input_0, input_1 …"));
+}
+
+// Pixels where that may be, so that the server's preprocessing applies.
+v1::Tensor Noise(const v1::TensorSpec& spec, bool only, std::mt19937* random) {
+  const auto count = static_cast<size_t>(Elements(spec));
+  std::string data;
+  if (spec.dtype() != v1::INT64 && (only || spec.shape_size() == 3)) {
+    for (size_t i = 0; i < count; ++i) {
+      data.push_back(static_cast<char>((*random)()));
+    }
+    return MakeTensor(spec, v1::UINT8, 1, std::move(data));
+  }
+  const auto append = [&data](auto value) {
+    data.append(reinterpret_cast<const char*>(&value), sizeof(value));
+  };
+  const bool integers = spec.dtype() == v1::INT64;
+  for (size_t i = 0; i < count; ++i) {
+    const uint32_t bits = (*random)();
+    if (integers) {
+      append(int64_t{bits & 1});
+    } else {
+      append(static_cast<float>(bits) * 0x1p-31F - 1);
+    }
+  }
+  return MakeTensor(spec, integers ? v1::INT64 : v1::FP32, 1, std::move(data));
 }
 
 }  // namespace
@@ -153,6 +219,9 @@ absl::StatusOr<std::optional<Input>> ReadInput(const v1::ModelStatus& model) {
   if (named > 1) {
     return UsageError("give one of --image, --shard and --raw");
   }
+  if (IsNumPyFile(shard)) {
+    return FromNumPyFile(model, shard, absl::GetFlag(FLAGS_index));
+  }
   const auto spec = OnlyInput(model);
   if (!spec.ok()) return spec.status();
   if (!image.empty()) return FromImage(*spec, image);
@@ -160,13 +229,19 @@ absl::StatusOr<std::optional<Input>> ReadInput(const v1::ModelStatus& model) {
   return FromShard(*spec, shard, absl::GetFlag(FLAGS_index));
 }
 
-absl::StatusOr<Input> RandomInput(const v1::ModelStatus& model) {
-  const auto spec = OnlyInput(model);
-  if (!spec.ok()) return spec.status();
+Input RandomInput(const v1::ModelStatus& model) {
   std::mt19937 random(1);
-  std::string pixels(static_cast<size_t>(Elements(*spec)), '\0');
-  for (char& pixel : pixels) pixel = static_cast<char>(random());
-  return Input{MakeTensor(*spec, v1::UINT8, 1, std::move(pixels)), {}};
+  Input input;
+  for (const v1::TensorSpec& spec : model.inputs()) {
+    input.tensors.push_back(Noise(spec, model.inputs_size() == 1, &random));
+  }
+  return input;
+}
+
+void AddInputs(const Input& input, v1::PredictRequest* request) {
+  for (const v1::Tensor& tensor : input.tensors) {
+    *request->add_inputs() = tensor;
+  }
 }
 
 absl::StatusOr<v1::ModelStatus> OnlyModel(

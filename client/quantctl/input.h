@@ -3,17 +3,19 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "client/cli/command_line.h"
+#include "quantserve/v1/inference.pb.h"
 #include "quantserve/v1/quantization.pb.h"
 #include "quantserve/v1/tensor.pb.h"
 
 namespace quantserve {
 
 struct Input {
-  v1::Tensor tensor;
-  std::optional<int64_t> label;  // of a shard's sample
+  std::vector<v1::Tensor> tensors;  // one for each of the model's
+  std::optional<int64_t> label;     // of a shard's sample
 };
 
 // --image, --shard with --index, --raw with --dtype.
@@ -21,11 +23,14 @@ FlagGroup InputFlags();
 
 // The input that the flags name, in the form that the model wants; nothing if
 // they name none. A usage error if they name more than one, or a file that
-// can't be read or does not fit.
+// can't be read or does not fit. Several inputs and integers come from a shard.
 absl::StatusOr<std::optional<Input>> ReadInput(const v1::ModelStatus& model);
 
-// One sample of noise, the same each time.
-absl::StatusOr<Input> RandomInput(const v1::ModelStatus& model);
+// One sample of noise, the same each time; of integers 0 and 1, which every
+// vocabulary has.
+Input RandomInput(const v1::ModelStatus& model);
+
+void AddInputs(const Input& input, v1::PredictRequest* request);
 
 // The model that `response` describes.
 absl::StatusOr<v1::ModelStatus> OnlyModel(

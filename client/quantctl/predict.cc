@@ -95,7 +95,7 @@ absl::Status Run(const Arguments&) {
   for (int64_t dim : model->outputs(0).shape()) outputs *= dim;
   request.set_top_k(static_cast<int32_t>(
       std::min<int64_t>(absl::GetFlag(FLAGS_top_k), outputs)));
-  *request.add_inputs() = (*input)->tensor;
+  AddInputs(**input, &request);
   const auto response = (*client)->Predict(request);
   if (!response.ok()) return response.status();
   if (*json) {

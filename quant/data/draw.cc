@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 
@@ -58,6 +59,17 @@ absl::StatusOr<DrawnSamples> DrawSamples(int64_t population,
   if (count == population) return DrawnSamples(population);
   return DrawnSamples(population,
                       ReservoirSample(population, count, options.seed));
+}
+
+DrawnSamples Shuffled(const DrawnSamples& drawn, uint64_t seed) {
+  std::vector<int64_t> numbers(drawn.size());
+  for (int64_t i = 0; i < drawn.size(); ++i) numbers[i] = drawn[i];
+  // Not the numbers that the draw itself used.
+  std::mt19937_64 random(~seed);
+  for (size_t left = numbers.size(); left > 1; --left) {
+    std::swap(numbers[left - 1], numbers[Below(left, &random)]);
+  }
+  return DrawnSamples(drawn.population(), std::move(numbers));
 }
 
 }  // namespace quantserve

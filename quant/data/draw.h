@@ -17,7 +17,7 @@ namespace quantserve {
 std::vector<int64_t> ReservoirSample(int64_t population, int64_t count,
                                      uint64_t seed);
 
-// The samples that are read from a source.
+// The samples that are read from a source, and in which order.
 class DrawnSamples {
  public:
   // All of them.
@@ -30,7 +30,8 @@ class DrawnSamples {
 
   int64_t population() const { return population_; }
   int64_t size() const { return size_; }
-  // The number that drawn sample `i` has in the source; ascends with i.
+  // The number that drawn sample `i` has in the source; ascends with i, unless
+  // they are Shuffled.
   int64_t operator[](int64_t i) const {
     return numbers_.empty() ? i : numbers_[i];
   }
@@ -47,5 +48,9 @@ class DrawnSamples {
 absl::StatusOr<DrawnSamples> DrawSamples(int64_t population,
                                          int64_t sample_bytes,
                                          const ReadShardOptions& options);
+
+// The same samples in another order, each equally likely; as ReservoirSample,
+// one seed gives one order on every machine.
+DrawnSamples Shuffled(const DrawnSamples& drawn, uint64_t seed);
 
 }  // namespace quantserve

@@ -79,7 +79,10 @@ absl::StatusOr<RawShard> ReadImageFolder(const std::string& path,
   QS_ASSIGN_OR_RETURN(const Image first, folder.Read(0));
   const int64_t bytes = static_cast<int64_t>(first.rgb.size());
   RawShard shard;
-  QS_ASSIGN_OR_RETURN(shard.drawn, DrawSamples(folder.size(), bytes, options));
+  QS_ASSIGN_OR_RETURN(const DrawnSamples drawn,
+                      DrawSamples(folder.size(), bytes, options));
+  // Names come class by class; who takes the first samples wants all classes.
+  shard.drawn = Shuffled(drawn, options.seed);
   const int64_t count = shard.drawn.size();
   Tensor samples(DType::kU8, {count, 3, first.height, first.width});
   for (int64_t i = 0; i < count; ++i) {

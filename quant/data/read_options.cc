@@ -20,6 +20,13 @@ absl::Status Check(const char* name, int64_t value, int64_t from, int64_t to) {
 
 }  // namespace
 
+absl::StatusOr<Interpolation> ParseInterpolation(absl::string_view name) {
+  if (name == "bilinear") return Interpolation::kBilinear;
+  if (name == "bicubic") return Interpolation::kBicubic;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "interpolation is \"", name, "\", want bilinear or bicubic"));
+}
+
 absl::Status ImageOptions::Validate() const {
   QS_RETURN_IF_ERROR(Check("resize", resize, 0, kMaxSide));
   QS_RETURN_IF_ERROR(Check("crop", crop, 0, kMaxSide));

@@ -5,6 +5,8 @@
 #include <cstdint>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "quant/base/job_control.h"
 #include "quant/tensor/tensor.h"
 
@@ -13,6 +15,8 @@ namespace quantserve {
 // The filters of PIL's Image.resize, which widen when an image is made smaller
 // (torchvision calls that antialiasing).
 enum class Interpolation : uint8_t { kBilinear, kBicubic };
+// "bilinear", "bicubic"; INVALID_ARGUMENT for other names.
+absl::StatusOr<Interpolation> ParseInterpolation(absl::string_view name);
 
 // What becomes of the images of a folder, in this order: torchvision's
 // Resize(resize) and CenterCrop(crop) on PIL images.
@@ -40,11 +44,12 @@ struct ReadShardOptions {
 
   // A shard may be larger than memory. If it holds more than one of these two
   // allows, samples are drawn, each equally likely, and kept in the order that
-  // they have in the shard. 0: all.
+  // they have in the shard (a folder's are shuffled, drawn or not). 0: all.
   int64_t max_samples = 0;
   // Bytes of the drawn samples in memory, labels included.
   int64_t max_sample_bytes = int64_t{1} << 30;
-  // Two draws of one seed from as many samples are the same.
+  // Two draws of one seed from as many samples are the same, and so are two
+  // orders of a folder's.
   uint64_t seed = 0;
 
   ImageOptions images;

@@ -113,8 +113,10 @@ class Shard {
 // A folder holds images, *.jpg, *.jpeg and *.png, as samples [3,H,W] of bytes,
 // R, G, B: either without labels, or in folders of their own, one for each
 // class; labels are then the positions of the folders' names in byte order, as
-// torchvision's ImageFolder has it. Hidden files and other endings are left
-// out. What a file's bytes are counts, not its ending.
+// torchvision's ImageFolder has it. Samples come in an order of their own, so
+// that the first ones are of all classes: the options' seed decides it, the
+// same on every machine for as many images. Hidden files and other endings are
+// left out. What a file's bytes are counts, not its ending.
 //
 // Bytes stay as they are (kU8), floating point becomes kF32 and other integers
 // kI64, each at most 2^24. If there are more samples than the options allow,

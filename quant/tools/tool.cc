@@ -91,13 +91,8 @@ absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags() {
   ReadShardOptions options;
   options.images.resize = absl::GetFlag(FLAGS_resize);
   options.images.crop = absl::GetFlag(FLAGS_crop);
-  const std::string interpolation = absl::GetFlag(FLAGS_interpolation);
-  if (interpolation == "bicubic") {
-    options.images.interpolation = Interpolation::kBicubic;
-  } else if (interpolation != "bilinear") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--interpolation=", interpolation, ", want bilinear or bicubic"));
-  }
+  QS_ASSIGN_OR_RETURN(options.images.interpolation,
+                      ParseInterpolation(absl::GetFlag(FLAGS_interpolation)));
   options.max_samples = absl::GetFlag(FLAGS_max_samples);
   options.max_sample_bytes = absl::GetFlag(FLAGS_max_sample_bytes);
   options.seed = absl::GetFlag(FLAGS_draw_seed);

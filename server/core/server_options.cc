@@ -26,27 +26,27 @@ absl::Status CheckName(absl::string_view what, absl::string_view name) {
       "not starting with \".\""));
 }
 
+absl::Status CheckShape(const Shape& shape) {
+  for (int64_t dim : shape) {
+    if (dim < 1) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("sample_shape is ", ShapeString(shape),
+                       ", want positive dimensions"));
+    }
+  }
+  return NumElements(shape).status();
+}
+
 absl::Status ValidateModel(const ModelConfig& model) {
   if (model.path.empty()) {
     return absl::InvalidArgumentError(
         "no model: give --model=FILE, a TorchScript file");
   }
   QS_RETURN_IF_ERROR(CheckName("model_name", model.name));
-  for (int64_t dim : model.sample_shape) {
-    if (dim < 1) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("sample_shape is ", ShapeString(model.sample_shape),
-                       ", want positive dimensions"));
-    }
+  for (const InputSpec& input : model.inputs) {
+    QS_RETURN_IF_ERROR(CheckShape(input.shape));
   }
-  const Preprocessing& preprocessing = model.preprocessing;
-  if (model.sample_shape.empty()) {
-    // The channels are not known yet; the numbers can be checked.
-    return preprocessing.Validate(static_cast<int64_t>(std::max(
-        {preprocessing.mean.size(), preprocessing.std.size(), size_t{1}})));
-  }
-  QS_RETURN_IF_ERROR(NumElements(model.sample_shape).status());
-  return preprocessing.Validate(model.sample_shape[0]);
+  return model.CheckPreprocessing();
 }
 
 absl::Status ValidateQuantization(const QuantizationConfig& config) {
@@ -71,6 +71,7 @@ absl::Status ValidateQuantization(const QuantizationConfig& config) {
     }
   }
   QS_RETURN_IF_ERROR(CheckRange("samples", config.samples, 1, 1 << 30));
+  QS_RETURN_IF_ERROR(config.reading.Validate());
   QS_RETURN_IF_ERROR(config.ranges.Validate());
   return config.gate.Validate();
 }
@@ -94,10 +95,19 @@ absl::Status ValidateNetwork(const NetworkConfig& network) {
 
 }  // namespace
 
+absl::Status ModelConfig::CheckPreprocessing() const {
+  if (inputs.size() == 1 && !inputs[0].integers) {
+    const Shape& shape = inputs[0].shape;
+    return preprocessing.Validate(shape.empty() ? 1 : shape[0]);
+  }
+  return preprocessing.Validate(static_cast<int64_t>(std::max(
+      {preprocessing.mean.size(), preprocessing.std.size(), size_t{1}})));
+}
+
 absl::Status ServerOptions::Validate() const {
   QS_RETURN_IF_ERROR(ValidateModel(model));
   QS_RETURN_IF_ERROR(ValidateQuantization(quantization));
-  if (model.sample_shape.empty() && quantization.calibration_shard.empty()) {
+  if (model.inputs.empty() && quantization.calibration_shard.empty()) {
     return absl::InvalidArgumentError(
         "the shape of a sample is unknown: give --sample_shape=3,32,32 or a "
         "--calibration_shard");

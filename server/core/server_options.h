@@ -9,17 +9,19 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "quant/data/preprocessing.h"
+#include "quant/data/read_options.h"
 #include "quant/eval/gate.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/ranges/range_estimator.h"
-#include "quant/tensor/tensor.h"
+#include "quant/tensor/input_spec.h"
 
 namespace quantserve {
 
 struct ModelConfig {
-  std::string path;    // a TorchScript file
-  std::string name;    // what requests call it
-  Shape sample_shape;  // without the batch; empty: the calibration shard's
+  std::string path;  // a TorchScript file
+  std::string name;  // what requests call it
+  // Of one sample, without the batch; empty: the calibration shard's.
+  std::vector<InputSpec> inputs;
   Preprocessing preprocessing;
   std::string labels_path;  // one class name on each line; empty: no names
   EngineChoice engine = EngineChoice::kAuto;
@@ -28,6 +30,11 @@ struct ModelConfig {
   std::string cache_dir;
   // Where decisions of quantizations are kept for the next start, likewise.
   std::string artifact_dir;
+
+  // INVALID_ARGUMENT if the preprocessing can't be that of the inputs. Which of
+  // several is made of pixels shows only when they come: then, and while there
+  // is none, only the numbers are checked.
+  absl::Status CheckPreprocessing() const;
 };
 
 // A shard that requests may name.
@@ -43,6 +50,8 @@ struct QuantizationConfig {
   // held-out part of the calibration shard.
   std::string calibration_shard;
   std::string test_shard;
+  // How each is read; the model says what is expected of samples and labels.
+  ReadShardOptions reading;
   RangeOptions ranges;
   int64_t samples = 512;  // to calibrate on
   GateOptions gate;

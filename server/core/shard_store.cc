@@ -8,6 +8,33 @@
 #include "quant/base/status_macros.h"
 
 namespace quantserve {
+namespace {
+
+// The message continues a sentence about the shard.
+absl::Status CheckInputs(const Shard& shard,
+                         const std::vector<InputSpec>& inputs) {
+  if (inputs.empty()) return absl::OkStatus();
+  if (shard.num_inputs() != inputs.size()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has samples for ", shard.num_inputs(), " inputs, expected ",
+        inputs.size(), ": ", InputSpecsString(inputs)));
+  }
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (shard.sample_shape(i) != inputs[i].shape) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "has samples of shape ", ShapeString(shard.sample_shape(i)), " for ",
+          shard.input_name(i), ", expected ", ShapeString(inputs[i].shape)));
+    }
+    if (inputs[i].integers && shard.dtype(i) != DType::kI64) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("has samples of ", DTypeName(shard.dtype(i)), " for ",
+                       shard.input_name(i), ", expected int64"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 ShardStore::ShardStore(const std::vector<NamedShard>& shards) {
   MutexLock lock(&mu_);
@@ -16,22 +43,33 @@ ShardStore::ShardStore(const std::vector<NamedShard>& shards) {
   }
 }
 
-void ShardStore::Expect(ReadShardOptions options) {
+void ShardStore::Expect(ReadShardOptions options,
+                        std::vector<InputSpec> inputs) {
+  if (!inputs.empty()) options.sample_shape = inputs[0].shape;
   MutexLock lock(&mu_);
-  options_ = std::move(options);
+  expected_ = {std::move(options), std::move(inputs)};
+}
+
+absl::StatusOr<Shard> ShardStore::Read(const std::string& path,
+                                       const Expected& expected) {
+  QS_ASSIGN_OR_RETURN(Shard shard, ReadShard(path, expected.options));
+  const absl::Status fits = CheckInputs(shard, expected.inputs);
+  if (fits.ok()) return shard;
+  return absl::InvalidArgumentError(
+      absl::StrCat("shard \"", path, "\" ", fits.message()));
 }
 
 absl::StatusOr<std::shared_ptr<const Shard>> ShardStore::Pin(
     const std::string& name) {
   QS_RETURN_IF_ERROR(Check(name));
   std::string path;
-  ReadShardOptions options;
+  Expected expected;
   {
     MutexLock lock(&mu_);
     path = entries_[name].path;
-    options = options_;
+    expected = expected_;
   }
-  QS_ASSIGN_OR_RETURN(Shard shard, ReadShard(path, options));
+  QS_ASSIGN_OR_RETURN(Shard shard, Read(path, expected));
   auto pinned = std::make_shared<const Shard>(std::move(shard));
   MutexLock lock(&mu_);
   entries_[name].pinned = pinned;
@@ -52,14 +90,14 @@ absl::StatusOr<std::shared_ptr<const Shard>> ShardStore::Load(
     const std::string& name) const {
   QS_RETURN_IF_ERROR(Check(name));
   Entry entry;
-  ReadShardOptions options;
+  Expected expected;
   {
     MutexLock lock(&mu_);
     entry = entries_.find(name)->second;
-    options = options_;
+    expected = expected_;
   }
   if (entry.pinned != nullptr) return entry.pinned;
-  absl::StatusOr<Shard> shard = ReadShard(entry.path, options);
+  absl::StatusOr<Shard> shard = Read(entry.path, expected);
   if (shard.ok()) return std::make_shared<const Shard>(*std::move(shard));
   const absl::Status& status = shard.status();
   return absl::Status(

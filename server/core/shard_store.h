@@ -19,8 +19,9 @@ class ShardStore {
  public:
   explicit ShardStore(const std::vector<NamedShard>& shards);
 
-  // What samples and labels of every shard read from now on must look like.
-  void Expect(ReadShardOptions options);
+  // How every shard is read from now on, and what it must hold for each input
+  // of the model; none: whatever the shard holds.
+  void Expect(ReadShardOptions options, std::vector<InputSpec> inputs = {});
 
   // Reads the shard and keeps it in memory: for those that every run needs.
   // ReadShard's errors, path included: for the operator.
@@ -42,8 +43,15 @@ class ShardStore {
     std::string path;
     std::shared_ptr<const Shard> pinned;
   };
+  struct Expected {
+    ReadShardOptions options;
+    std::vector<InputSpec> inputs;
+  };
+  static absl::StatusOr<Shard> Read(const std::string& path,
+                                    const Expected& expected);
+
   mutable Mutex mu_;
-  ReadShardOptions options_ ABSL_GUARDED_BY(mu_);
+  Expected expected_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -11,6 +11,16 @@
 namespace quantserve {
 namespace {
 
+// Integers of any alignment to the floats that a plan holds them as.
+void FloatsFrom(const char* integers, absl::Span<float> out) {
+  for (float& value : out) {
+    int64_t integer;
+    std::memcpy(&integer, integers, sizeof(integer));
+    integers += sizeof(integer);
+    value = static_cast<float>(integer);
+  }
+}
+
 // Turns a request's inputs into aligned floats, copying only what must be.
 class InputBuffers {
  public:
@@ -31,6 +41,9 @@ class InputBuffers {
       if (copies_[i].size() < n) copies_[i].resize(n);
       if (input.dtype == DType::kF32) {
         std::memcpy(copies_[i].data(), input.data, n * sizeof(float));
+      } else if (input.dtype == DType::kI64) {
+        FloatsFrom(static_cast<const char*>(input.data),
+                   {copies_[i].data(), n});
       } else {
         Preprocess(preprocessing, specs[i].shape,
                    {static_cast<const uint8_t*>(input.data), n},

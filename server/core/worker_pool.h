@@ -25,7 +25,8 @@ namespace quantserve {
 
 // One input of a request: whole samples, row-major, in the caller's memory.
 struct InferenceInput {
-  DType dtype = DType::kF32;   // kF32, or kU8 to be preprocessed
+  // kF32, kU8 to be preprocessed, or kI64 with values that a float holds.
+  DType dtype = DType::kF32;
   const void* data = nullptr;  // of any alignment
 };
 

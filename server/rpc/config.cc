@@ -69,12 +69,26 @@ std::string ResolveShard(const std::string& text, const std::string& own_name,
   return shard.name;
 }
 
+absl::Status FillInputs(const v1::ServerConfig& config, ModelConfig* model) {
+  if (config.has_sample_shapes()) {
+    if (config.sample_shape_size() > 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "sample_shapes is \"", config.sample_shapes(),
+          "\" and sample_shape is given as well, want one of them"));
+    }
+    QS_ASSIGN_OR_RETURN(model->inputs, ParseInputSpecs(config.sample_shapes()));
+  } else if (config.sample_shape_size() > 0) {
+    model->inputs = {
+        {Shape(config.sample_shape().begin(), config.sample_shape().end())}};
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FillModel(const v1::ServerConfig& config, ModelConfig* model) {
   model->path = config.model();
   model->name = config.has_model_name() ? config.model_name()
                                         : ParseNamedShard(config.model()).name;
-  model->sample_shape = {config.sample_shape().begin(),
-                         config.sample_shape().end()};
+  QS_RETURN_IF_ERROR(FillInputs(config, model));
   model->preprocessing.mean = {config.mean().begin(), config.mean().end()};
   model->preprocessing.std = {config.std().begin(), config.std().end()};
   if (config.has_scale()) model->preprocessing.scale = config.scale();
@@ -88,6 +102,22 @@ absl::Status FillModel(const v1::ServerConfig& config, ModelConfig* model) {
   return absl::OkStatus();
 }
 
+absl::Status FillReading(const v1::ServerConfig& config,
+                         ReadShardOptions* reading) {
+  if (config.has_resize()) reading->images.resize = config.resize();
+  if (config.has_crop()) reading->images.crop = config.crop();
+  if (config.has_interpolation()) {
+    QS_ASSIGN_OR_RETURN(reading->images.interpolation,
+                        ParseInterpolation(config.interpolation()));
+  }
+  if (config.has_max_samples()) reading->max_samples = config.max_samples();
+  if (config.has_max_sample_bytes()) {
+    reading->max_sample_bytes = config.max_sample_bytes();
+  }
+  if (config.has_draw_seed()) reading->seed = config.draw_seed();
+  return absl::OkStatus();
+}
+
 absl::Status FillQuantization(const v1::ServerConfig& config,
                               QuantizationConfig* quantization) {
   for (const v1::ShardConfig& shard : config.shard()) {
@@ -97,6 +127,7 @@ absl::Status FillQuantization(const v1::ServerConfig& config,
       config.calibration_shard(), "calibration", &quantization->shards);
   quantization->test_shard =
       ResolveShard(config.test_shard(), "test", &quantization->shards);
+  QS_RETURN_IF_ERROR(FillReading(config, &quantization->reading));
   if (config.has_range_method()) {
     QS_ASSIGN_OR_RETURN(quantization->ranges.method,
                         ParseRangeMethod(config.range_method()));

@@ -16,7 +16,9 @@ ABSL_FLAG(std::string, model_name, "",
           "What requests call the model. Default: the file's name without its "
           "ending.");
 ABSL_FLAG(std::string, sample_shape, "",
-          "Shape of one sample without the batch, e.g. 3,32,32. Default: the "
+          "Shape of one sample without the batch, e.g. 3,32,32; several inputs "
+          "have \";\" between them and integers \"i64:\" before them, e.g. "
+          "\"i64:16;3,32,32\" (in the file: sample_shapes). Default: the "
           "calibration shard's.");
 ABSL_FLAG(std::string, mean, "",
           "Subtracted from scaled 8-bit samples: one number, or one for each "
@@ -47,8 +49,8 @@ ABSL_FLAG(std::string, artifact_dir, "",
 ABSL_FLAG(std::string, calibration_shard, "",
           "Samples to calibrate on at the start: PATH, NAME=PATH, or the NAME "
           "of a --shard. A PATH alone is named \"calibration\". Formats: .bin "
-          "(CIFAR-10 binary), .npy, .npz, .pt. Without one, FP32 alone is "
-          "served until a Quantize names a shard.");
+          "(CIFAR-10 binary), .npy, .npz, .pt, or a folder of images. Without "
+          "one, FP32 alone is served until a Quantize names a shard.");
 ABSL_FLAG(std::string, test_shard, "",
           "Samples to judge variants by; given like --calibration_shard, a "
           "PATH alone is named \"test\". Without one, a held-out part of the "
@@ -56,6 +58,24 @@ ABSL_FLAG(std::string, test_shard, "",
 ABSL_FLAG(std::vector<std::string>, shard, {},
           "More shards that requests may name: NAME=PATH, with commas between "
           "them.");
+ABSL_FLAG(int32_t, resize, quantserve::ImageOptions().resize,
+          "Images of a folder: pixels of the shorter side, as torchvision's "
+          "Resize has it. 0: not resized.");
+ABSL_FLAG(int32_t, crop, quantserve::ImageOptions().crop,
+          "Images of a folder: side of the square cut from the middle, as "
+          "torchvision's CenterCrop has it. 0: not cropped.");
+ABSL_FLAG(std::string, interpolation, "bilinear",
+          "How images are resized, with PIL's antialiasing: bilinear or "
+          "bicubic.");
+ABSL_FLAG(int64_t, max_samples, quantserve::ReadShardOptions().max_samples,
+          "If a shard holds more samples, this many are drawn at random. 0: "
+          "all.");
+ABSL_FLAG(int64_t, max_sample_bytes,
+          quantserve::ReadShardOptions().max_sample_bytes,
+          "If a shard's samples take more memory, as many as fit are drawn.");
+ABSL_FLAG(uint64_t, draw_seed, quantserve::ReadShardOptions().seed,
+          "Which samples are drawn, and the order of a folder's: the same "
+          "seed, the same samples.");
 ABSL_FLAG(std::string, range_method, "mse",
           "How ranges are taken from observed values: minmax, moving_average, "
           "percentile, mse, entropy, auto.");
@@ -104,13 +124,23 @@ bool Given(const std::set<std::string>& given, const char* name) {
   return given.count(name) > 0;
 }
 
+// One input of numbers has a field that is older than the other kinds.
+absl::Status OverlayShape(const std::string& text, v1::ServerConfig* config) {
+  config->clear_sample_shape();
+  config->clear_sample_shapes();
+  if (text.find_first_of(";:") != std::string::npos) {
+    config->set_sample_shapes(text);
+    return absl::OkStatus();
+  }
+  QS_ASSIGN_OR_RETURN(const auto shape, ParseIntegers("sample_shape", text));
+  *config->mutable_sample_shape() = {shape.begin(), shape.end()};
+  return absl::OkStatus();
+}
+
 absl::Status OverlayLists(const std::set<std::string>& given,
                           v1::ServerConfig* config) {
   if (Given(given, "sample_shape")) {
-    QS_ASSIGN_OR_RETURN(
-        const auto shape,
-        ParseIntegers("sample_shape", absl::GetFlag(FLAGS_sample_shape)));
-    *config->mutable_sample_shape() = {shape.begin(), shape.end()};
+    QS_RETURN_IF_ERROR(OverlayShape(absl::GetFlag(FLAGS_sample_shape), config));
   }
   if (Given(given, "mean")) {
     QS_ASSIGN_OR_RETURN(const auto mean,
@@ -148,6 +178,12 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(artifact_dir);
   QS_OVERLAY(calibration_shard);
   QS_OVERLAY(test_shard);
+  QS_OVERLAY(resize);
+  QS_OVERLAY(crop);
+  QS_OVERLAY(interpolation);
+  QS_OVERLAY(max_samples);
+  QS_OVERLAY(max_sample_bytes);
+  QS_OVERLAY(draw_seed);
   QS_OVERLAY(range_method);
   QS_OVERLAY(samples);
   QS_OVERLAY(max_accuracy_drop);
@@ -179,6 +215,9 @@ const CommandLine& ServerCommandLine() {
        {"Quantization",
         {"calibration_shard", "test_shard", "shard", "range_method", "samples",
          "max_accuracy_drop", "min_agreement", "min_sqnr_db"}},
+       {"Reading shards",
+        {"resize", "crop", "interpolation", "max_samples", "max_sample_bytes",
+         "draw_seed"}},
        {"Serving", {"workers", "queue", "max_batch"}},
        {"Network",
         {"address", "port", "metrics_port", "port_file", "max_message_bytes",

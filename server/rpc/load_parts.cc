@@ -38,26 +38,23 @@ absl::Status CheckClasses(const std::vector<std::shared_ptr<const Shard>>& read,
   return absl::OkStatus();
 }
 
-// The first shard read tells the sample's shape if the options don't.
+// The first shard read tells the samples' shapes if the options don't.
 absl::StatusOr<std::vector<std::shared_ptr<const Shard>>> ReadShards(
     ServerOptions* options, ShardStore* shards) {
   std::vector<std::shared_ptr<const Shard>> read;
-  ReadShardOptions expected;
-  expected.sample_shape = options->model.sample_shape;
-  shards->Expect(expected);
+  ModelConfig& model = options->model;
   const QuantizationConfig& config = options->quantization;
+  shards->Expect(config.reading, model.inputs);
   for (const std::string& name :
        {config.calibration_shard, config.test_shard}) {
     if (name.empty()) continue;
     QS_ASSIGN_OR_RETURN(const auto shard, shards->Pin(name));
     read.push_back(shard);
-    if (!expected.sample_shape.empty()) continue;
-    expected.sample_shape = shard->sample_shape();
-    shards->Expect(expected);
+    if (!model.inputs.empty()) continue;
+    model.inputs = shard->input_specs();
+    shards->Expect(config.reading, model.inputs);
   }
-  options->model.sample_shape = expected.sample_shape;
-  QS_RETURN_IF_ERROR(options->model.preprocessing.Validate(
-      expected.sample_shape.empty() ? 1 : expected.sample_shape[0]));
+  QS_RETURN_IF_ERROR(model.CheckPreprocessing());
   return read;
 }
 
@@ -97,8 +94,7 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
 
   ModelOptions model;
   model.path = options->model.path;
-  model.inputs = {{options->model.sample_shape}};
-  if (!read.empty()) model.inputs = read.front()->input_specs();
+  model.inputs = options->model.inputs;
   model.preprocessing = options->model.preprocessing;
   model.engine.ladder = BatchLadder(options->serving.max_batch);
   model.engine_choice = options->model.engine;
@@ -114,11 +110,10 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
         info.outputs.size(), " outputs, want at least one of each"));
   }
   QS_RETURN_IF_ERROR(CheckLabels(*options, parts.class_names, info));
-  ReadShardOptions expected;
-  expected.sample_shape = options->model.sample_shape;
+  ReadShardOptions expected = options->quantization.reading;
   expected.num_classes = info.outputs[0].elements();
   QS_RETURN_IF_ERROR(CheckClasses(read, expected.num_classes));
-  parts.shards->Expect(expected);
+  parts.shards->Expect(expected, options->model.inputs);
 
   parts.configure_thread = [] { ConfigureThread(1); };
   parts.int8_self_test = Int8SelfTest;

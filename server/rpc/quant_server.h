@@ -34,7 +34,7 @@ struct ServerParts {
 };
 
 // Reads what `options` name: labels, model, shards. An error's message is one
-// line for the operator. Fills in options->model.sample_shape and
+// line for the operator. Fills in options->model.inputs and
 // options->serving.workers.
 absl::StatusOr<ServerParts> LoadParts(ServerOptions* options);
 

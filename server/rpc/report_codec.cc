@@ -77,7 +77,7 @@ void EncodeSpecs(const std::vector<TensorSpec>& specs,
   for (const TensorSpec& spec : specs) {
     v1::TensorSpec* row = out->Add();
     row->set_name(spec.name);
-    row->set_dtype(v1::FP32);
+    row->set_dtype(spec.integers ? v1::INT64 : v1::FP32);
     row->mutable_shape()->Add(spec.shape.begin(), spec.shape.end());
   }
 }

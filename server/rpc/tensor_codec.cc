@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -38,18 +39,34 @@ std::string Wanted(const Shape& sample) {
                       ShapeString(sample).substr(1));
 }
 
-absl::StatusOr<DType> DecodeType(const v1::Tensor& tensor,
+absl::StatusOr<DType> DecodeType(const v1::Tensor& tensor, bool integers,
                                  const std::string& name) {
-  switch (tensor.dtype()) {
-    case v1::FP32:
-      return DType::kF32;
-    case v1::UINT8:
-      return DType::kU8;
-    default:
-      return absl::InvalidArgumentError(absl::StrCat(
-          "input ", name, " has dtype ", static_cast<int>(tensor.dtype()),
-          ", want FP32 (1) or UINT8 (2)"));
+  const v1::DataType dtype = tensor.dtype();
+  if (integers && dtype == v1::INT64) return DType::kI64;
+  if (!integers && dtype == v1::FP32) return DType::kF32;
+  if (!integers && dtype == v1::UINT8) return DType::kU8;
+  return absl::InvalidArgumentError(
+      absl::StrCat("input ", name, " has dtype ", static_cast<int>(dtype),
+                   integers ? ", want INT64 (3): it takes integers"
+                            : ", want FP32 (1) or UINT8 (2)"));
+}
+
+// Up to where a float holds every integer.
+constexpr int64_t kLargestInteger = 1 << 24;
+
+absl::Status CheckIntegers(const std::string& data, int64_t in_sample,
+                           const std::string& name) {
+  for (size_t i = 0; i < data.size() / sizeof(int64_t); ++i) {
+    int64_t value;
+    std::memcpy(&value, data.data() + i * sizeof(value), sizeof(value));
+    if (value >= -kLargestInteger && value <= kLargestInteger) continue;
+    const auto element = static_cast<int64_t>(i);
+    return absl::InvalidArgumentError(
+        absl::StrCat("input ", name, " has ", value, " as element ",
+                     element % in_sample, " of sample ", element / in_sample,
+                     ", want ", -kLargestInteger, " to ", kLargestInteger));
   }
+  return absl::OkStatus();
 }
 
 absl::Status CheckShape(const v1::Tensor& tensor, const TensorSpec& spec,
@@ -79,7 +96,8 @@ absl::StatusOr<InferenceInput> DecodeTensor(const v1::Tensor& tensor,
                                             const Preprocessing& preprocessing,
                                             int64_t max_batch) {
   const std::string name = absl::StrCat("\"", spec.name, "\"");
-  QS_ASSIGN_OR_RETURN(const DType dtype, DecodeType(tensor, name));
+  QS_ASSIGN_OR_RETURN(const DType dtype,
+                      DecodeType(tensor, spec.integers, name));
   QS_RETURN_IF_ERROR(CheckShape(tensor, spec, name));
   const int64_t batch = tensor.shape(0);
   if (batch < 1 || batch > max_batch) {
@@ -93,6 +111,9 @@ absl::StatusOr<InferenceInput> DecodeTensor(const v1::Tensor& tensor,
     return absl::InvalidArgumentError(absl::StrCat(
         "input ", name, " has ", tensor.data().size(), " bytes, ",
         Printable(tensor.shape()), " of ", DTypeName(dtype), " wants ", want));
+  }
+  if (dtype == DType::kI64) {
+    QS_RETURN_IF_ERROR(CheckIntegers(tensor.data(), spec.elements(), name));
   }
   if (dtype == DType::kU8) {
     const absl::Status valid =

@@ -86,7 +86,7 @@ class FakePipeline : public ModelPipeline {
     info_.sha256 = "0123";
     info_.inputs = {{"x", FakeSampleShape()}};
     info_.outputs = {{"logits", {kFakeOutputs}}};
-    options_.sample_shape = FakeSampleShape();
+    options_.inputs = {{FakeSampleShape()}};
     options_.preprocessing = std::move(preprocessing);
   }
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <limits>
+#include <map>
 #include <numeric>
 
 #include "gmock/gmock.h"
@@ -49,6 +50,41 @@ TEST(ReservoirSampleTest, EveryNumberIsEquallyLikely) {
   for (double n : seen) chi2 += (n - expected) * (n - expected) / expected;
   chi2 /= 1.0 - 1.0 * kCount / kNumbers;
   EXPECT_NEAR(chi2, kNumbers - 1, 3.5 * std::sqrt(2.0 * (kNumbers - 1)));
+}
+
+// Guards files that were quantized with shuffled samples, as above.
+TEST(ShuffledTest, ASeedAlwaysMeansTheSameOrder) {
+  const auto order = [](const DrawnSamples& drawn, uint64_t seed) {
+    const DrawnSamples shuffled = Shuffled(drawn, seed);
+    EXPECT_EQ(shuffled.population(), drawn.population());
+    std::vector<int64_t> numbers;
+    for (int64_t i = 0; i < shuffled.size(); ++i)
+      numbers.push_back(shuffled[i]);
+    return numbers;
+  };
+  EXPECT_EQ(order(DrawnSamples(8), 0), order(DrawnSamples(8), 0));
+  EXPECT_NE(order(DrawnSamples(8), 0), order(DrawnSamples(8), 1));
+  EXPECT_EQ(order(DrawnSamples(8), 42),
+            (std::vector<int64_t>{2, 1, 7, 0, 3, 5, 4, 6}));
+  EXPECT_THAT(order(DrawnSamples(9, {1, 4, 7}), 5),
+              ::testing::UnorderedElementsAre(1, 4, 7));
+  EXPECT_EQ(order(DrawnSamples(1), 5), std::vector<int64_t>{0});
+  EXPECT_TRUE(order(DrawnSamples(), 5).empty());
+}
+
+// Each of the 24 orders of 4 equally often: 23 degrees of freedom, as below.
+TEST(ShuffledTest, EveryOrderIsEquallyLikely) {
+  constexpr int kShuffles = 24000;
+  std::map<std::vector<int64_t>, int> seen;
+  for (int seed = 0; seed < kShuffles; ++seed) {
+    const DrawnSamples s = Shuffled(DrawnSamples(4), seed);
+    ++seen[{s[0], s[1], s[2], s[3]}];
+  }
+  ASSERT_EQ(seen.size(), 24u);
+  double chi2 = 0;
+  for (const auto& [order, n] : seen)
+    chi2 += (n - 1000.0) * (n - 1000.0) / 1000;
+  EXPECT_LT(chi2, 23 + 3.5 * std::sqrt(2.0 * 23));
 }
 
 TEST(DrawSamplesTest, TakesWhatFits) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -15,7 +16,10 @@ namespace quantserve {
 namespace {
 
 namespace fs = std::filesystem;
+using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::UnorderedElementsAre;
 using Files = std::vector<std::pair<std::string, std::string>>;
 
 // A fresh folder with these files; a name that ends in a slash is a folder, and
@@ -57,9 +61,32 @@ TEST(ImageFolderTest, HiddenFilesAndOtherEndingsAreLeftOut) {
                                             {"README.md", "x"}}),
                                {});
   ASSERT_TRUE(shard.ok()) << shard.status();
-  EXPECT_EQ(
-      std::vector<int64_t>(shard->labels().begin(), shard->labels().end()),
-      (std::vector<int64_t>{0, 0, 1}));
+  EXPECT_THAT(shard->labels(), UnorderedElementsAre(0, 0, 1));
+}
+
+// Calibration takes a shard's first samples: they must be of all classes.
+TEST(ImageFolderTest, TheFirstSamplesAreOfAllClasses) {
+  Files files;
+  for (int i = 0; i < 40; ++i) {
+    const std::string name = std::to_string(i) + ".png";
+    files.push_back({"a/" + name, PngFile(1, 1)});
+    files.push_back({"b/" + name, PngFile(2, 2)});
+  }
+  const std::string folder = WriteFolder(files);
+  ReadShardOptions options;
+  options.images.resize = options.images.crop = 2;
+  const auto shard = ReadShard(folder, options);
+  ASSERT_TRUE(shard.ok()) << shard.status();
+  const auto labels = shard->labels();
+  EXPECT_EQ(std::count(labels.begin(), labels.end(), 1), 40);
+  const auto early = std::count(labels.begin(), labels.begin() + 40, 1);
+  EXPECT_GT(early, 10);
+  EXPECT_LT(early, 30);
+  const auto again = ReadShard(folder, options);
+  EXPECT_THAT(again->labels(), ElementsAreArray(labels));
+  options.seed = 1;
+  const auto other = ReadShard(folder, options);
+  EXPECT_THAT(other->labels(), Not(ElementsAreArray(labels)));
 }
 
 TEST(ImageFolderTest, OneImageOneClassAndOneColourAreShards) {

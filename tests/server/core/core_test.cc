@@ -23,7 +23,7 @@ ServerOptions GoodOptions() {
   ServerOptions options;
   options.model.path = "m.pt";
   options.model.name = "m";
-  options.model.sample_shape = {3, 32, 32};
+  options.model.inputs = {{{3, 32, 32}}};
   options.quantization.shards = {{"a", "a.bin"}, {"b", "b.bin"}};
   options.quantization.calibration_shard = "a";
   return options;
@@ -31,6 +31,16 @@ ServerOptions GoodOptions() {
 
 TEST(ServerOptionsTest, TheDefaultsWithAModelAreValid) {
   EXPECT_TRUE(GoodOptions().Validate().ok()) << GoodOptions().Validate();
+}
+
+// The means are a picture's: of token ids beside it nothing can be said.
+TEST(ServerOptionsTest, PreprocessingIsThatOfOneOfSeveralInputs) {
+  ServerOptions options = GoodOptions();
+  options.model.inputs = {{{16}, true}, {{3, 32, 32}}};
+  options.model.preprocessing.mean = {1, 2, 3};
+  EXPECT_TRUE(options.Validate().ok()) << options.Validate();
+  options.model.preprocessing.std = {0};
+  EXPECT_FALSE(options.Validate().ok());
 }
 
 TEST(ServerOptionsTest, EachBadSettingIsNamed) {
@@ -42,11 +52,11 @@ TEST(ServerOptionsTest, EachBadSettingIsNamed) {
       {[](ServerOptions* o) { o->model.path = ""; }, "no model"},
       {[](ServerOptions* o) { o->model.name = "a/b"; }, "model_name \"a/b\""},
       {[](ServerOptions* o) {
-         o->model.sample_shape = {3, 0};
+         o->model.inputs = {{{3, 32, 32}}, {{3, 0}}};
        },
        "sample_shape is [3,0]"},
       {[](ServerOptions* o) {
-         o->model.sample_shape = {int64_t{1} << 40, int64_t{1} << 40};
+         o->model.inputs = {{{int64_t{1} << 40, int64_t{1} << 40}}};
        },
        "too many elements"},
       {[](ServerOptions* o) {
@@ -55,7 +65,7 @@ TEST(ServerOptionsTest, EachBadSettingIsNamed) {
        "mean"},
       {[](ServerOptions* o) { o->model.preprocessing.std = {0}; }, "std has"},
       {[](ServerOptions* o) {
-         o->model.sample_shape = {};
+         o->model.inputs = {};
          o->quantization.calibration_shard = "";
        },
        "--sample_shape"},
@@ -70,6 +80,10 @@ TEST(ServerOptionsTest, EachBadSettingIsNamed) {
       {[](ServerOptions* o) { o->quantization.samples = 0; }, "samples is 0"},
       {[](ServerOptions* o) { o->quantization.gate.max_accuracy_drop = 2; },
        "accuracy"},
+      {[](ServerOptions* o) { o->quantization.reading.images.crop = -1; },
+       "crop is -1"},
+      {[](ServerOptions* o) { o->quantization.reading.max_samples = -1; },
+       "max_samples is -1"},
       {[](ServerOptions* o) { o->serving.workers = -1; }, "workers is -1"},
       {[](ServerOptions* o) { o->serving.queue_capacity = 0; }, "queue is 0"},
       {[](ServerOptions* o) { o->serving.max_batch = 0; }, "max_batch is 0"},
@@ -168,12 +182,29 @@ TEST(ShardStoreTest, APinnedShardIsReadOnce) {
 
 TEST(ShardStoreTest, ChecksTheSampleShape) {
   ShardStore store({{"mine", testing::WriteFakeShard(4, "shape.npy")}});
-  ReadShardOptions expected;
-  expected.sample_shape = {3, 32, 32};
-  store.Expect(expected);
+  store.Expect({}, {{{3, 32, 32}}});
   const auto shard = store.Load("mine");
   EXPECT_EQ(shard.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(shard.status().message()), HasSubstr("[3,32,32]"));
+}
+
+TEST(ShardStoreTest, ChecksEveryInput) {
+  const std::string path = testing::WriteFakeShard(4, "inputs.npy");
+  ShardStore store({{"mine", path}});
+  const Shape& shape = testing::FakeSampleShape();
+  const auto message = [&store](std::vector<InputSpec> inputs) {
+    store.Expect({}, std::move(inputs));
+    const auto shard = store.Load("mine");
+    EXPECT_EQ(shard.status().code(), absl::StatusCode::kInvalidArgument);
+    return std::string(shard.status().message());
+  };
+  EXPECT_THAT(message({{shape}, {{16}, true}}),
+              HasSubstr("shard mine\" has samples for 1 inputs, expected 2: "));
+  EXPECT_THAT(message({{shape, true}}), HasSubstr("input_0, expected int64"));
+  EXPECT_EQ(store.Pin("mine").status().code(),
+            absl::StatusCode::kInvalidArgument);
+  store.Expect({}, {{shape}});
+  EXPECT_TRUE(store.Load("mine").ok());
 }
 
 }  // namespace

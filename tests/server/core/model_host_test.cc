@@ -24,7 +24,7 @@ class ModelHostTest : public ::testing::Test {
   ModelHostTest() {
     options_.model.path = "fake.pt";
     options_.model.name = "fake";
-    options_.model.sample_shape = testing::FakeSampleShape();
+    options_.model.inputs = {{testing::FakeSampleShape()}};
     options_.serving.workers = 2;
     options_.quantization.shards = {
         {"calibration", testing::WriteFakeShard(40, "calibration.npy")},

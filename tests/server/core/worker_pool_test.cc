@@ -101,6 +101,22 @@ TEST_F(WorkerPoolTest, PreprocessesRawPixels) {
   EXPECT_THAT(call.output, ElementsAre(-0.5, 2, 4.5, 63.25));
 }
 
+TEST_F(WorkerPoolTest, TakesIntegersOfAnyAlignment) {
+  Preprocessing preprocessing;
+  preprocessing.mean = {1};  // of pixels only
+  WorkerPool pool({1, 4, preprocessing, nullptr});
+  Call call;
+  std::vector<char> bytes(12 * sizeof(int64_t) + 1);
+  const int64_t values[4] = {0, -3, 1 << 24, 30521};
+  std::memcpy(bytes.data() + 1, values, sizeof(values));
+  InferenceRequest request = call.Request(variant_);
+  request.inputs = {{DType::kI64, bytes.data() + 1}};
+  ASSERT_TRUE(pool.Submit(std::move(request), call.Done()).ok());
+  EXPECT_TRUE(call.Await().status.ok());
+  call.output.resize(4);
+  EXPECT_THAT(call.output, ElementsAre(0, -3, 1 << 24, 30521));
+}
+
 TEST_F(WorkerPoolTest, TakesFloatsOfAnyAlignment) {
   WorkerPool pool({1, 4, {}, nullptr});
   Call call;

@@ -53,6 +53,12 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     calibration_shard: "a.bin"
     test_shard: "t=b.bin"
     range_method: "percentile"
+    resize: 40
+    crop: 32
+    interpolation: "bicubic"
+    max_samples: 1000
+    max_sample_bytes: 100000
+    draw_seed: 7
     samples: 100
     max_accuracy_drop: 0.02
     address: "::1"
@@ -76,6 +82,12 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
                                 "--calibration_shard=a.bin",
                                 "--test_shard=t=b.bin",
                                 "--range_method=percentile",
+                                "--resize=40",
+                                "--crop=32",
+                                "--interpolation=bicubic",
+                                "--max_samples=1000",
+                                "--max_sample_bytes=100000",
+                                "--draw_seed=7",
                                 "--samples=100",
                                 "--max_accuracy_drop=0.02",
                                 "--address=::1",
@@ -91,7 +103,7 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
   for (const ServerOptions& o : {*file, *flags}) {
     EXPECT_EQ(o.model.path, "dir/net.pt");
     EXPECT_EQ(o.model.name, "net");
-    EXPECT_THAT(o.model.sample_shape, ElementsAre(3, 32, 32));
+    EXPECT_EQ(InputSpecsString(o.model.inputs), "3,32,32");
     EXPECT_THAT(o.model.preprocessing.mean, ElementsAre(0.1, 0.2, 0.3));
     EXPECT_THAT(o.model.preprocessing.std, ElementsAre(2));
     EXPECT_EQ(o.model.preprocessing.scale, 0.5);
@@ -103,6 +115,13 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     EXPECT_EQ(o.quantization.test_shard, "t");
     EXPECT_EQ(o.quantization.shards[2].path, "b.bin");
     EXPECT_EQ(o.quantization.ranges.method, RangeMethod::kPercentile);
+    EXPECT_EQ(o.quantization.reading.images.resize, 40);
+    EXPECT_EQ(o.quantization.reading.images.crop, 32);
+    EXPECT_EQ(o.quantization.reading.images.interpolation,
+              Interpolation::kBicubic);
+    EXPECT_EQ(o.quantization.reading.max_samples, 1000);
+    EXPECT_EQ(o.quantization.reading.max_sample_bytes, 100000);
+    EXPECT_EQ(o.quantization.reading.seed, 7);
     EXPECT_EQ(o.quantization.samples, 100);
     EXPECT_EQ(o.quantization.gate.max_accuracy_drop, 0.02);
     EXPECT_EQ(o.network.address, "::1");
@@ -127,6 +146,29 @@ TEST(ConfigTest, AFlagWinsOverTheFile) {
   EXPECT_EQ(options->model.name, "b");
   EXPECT_THAT(options->model.preprocessing.mean, ElementsAre(2));
   EXPECT_EQ(options->network.metrics_port, 8002);
+}
+
+TEST(ConfigTest, SeveralInputsAndIntegersAreShapesToo) {
+  const std::string path = WriteFile(
+      "shapes.textproto",
+      "model: \"a.pt\" sample_shapes: \"i64:16;3,32,32\" mean: [1, 2, 3]");
+  for (const auto& options :
+       {FromFlags({"--config", path}),
+        FromFlags({"--model=a.pt", "--sample_shape=i64:16;3,32,32"})}) {
+    ASSERT_TRUE(options.ok()) << options.status();
+    ASSERT_EQ(options->model.inputs.size(), 2);
+    EXPECT_TRUE(options->model.inputs[0].integers);
+    EXPECT_THAT(options->model.inputs[1].shape, ElementsAre(3, 32, 32));
+  }
+  const auto flag = FromFlags({"--config", path, "--sample_shape=3,8,8"});
+  ASSERT_TRUE(flag.ok()) << flag.status();
+  EXPECT_EQ(InputSpecsString(flag->model.inputs), "3,8,8");
+  EXPECT_THAT(Message(FromFlags({"--config",
+                                 WriteFile("both.textproto",
+                                           "model: \"a.pt\" sample_shape: 3 "
+                                           "sample_shapes: \"3\"")})
+                          .status()),
+              HasSubstr("want one of them"));
 }
 
 TEST(ConfigTest, TheFlagsDefaultsAreTheOptionsDefaults) {
@@ -155,6 +197,10 @@ TEST(ConfigTest, TheFlagsDefaultsAreTheOptionsDefaults) {
   EXPECT_EQ(same->serving.queue_capacity, options->serving.queue_capacity);
   EXPECT_EQ(same->quantization.ranges.method,
             options->quantization.ranges.method);
+  EXPECT_EQ(same->quantization.reading.max_sample_bytes,
+            options->quantization.reading.max_sample_bytes);
+  EXPECT_EQ(same->quantization.reading.images.interpolation,
+            options->quantization.reading.images.interpolation);
   EXPECT_EQ(same->quantization.gate.min_sqnr_db,
             options->quantization.gate.min_sqnr_db);
   EXPECT_EQ(same->model.preprocessing.scale,
@@ -174,6 +220,8 @@ TEST(ConfigTest, EveryFieldOfTheFileIsAFlagAndTheOtherWayRound) {
     fields.insert(descriptor->field(i)->name());
   }
   for (const char* own : {"config", "verbose", "version"}) flags.erase(own);
+  // --sample_shape says that, too.
+  EXPECT_EQ(fields.erase("sample_shapes"), 1);
   EXPECT_EQ(flags, fields);
 }
 
@@ -215,6 +263,10 @@ TEST(ConfigTest, MistakesInFlagsAreNamed) {
       {{"--model=m.pt"}, "--sample_shape"},
       {{"--model=m.pt", "--sample_shape=3,x"}, "--sample_shape has \"x\""},
       {{"--model=m.pt", "--sample_shape=3", "--mean=a"}, "--mean has \"a\""},
+      {{"--model=m.pt", "--sample_shape=i32:4"}, "sample shape \"i32:4\""},
+      {{"--model=m.pt", "--sample_shape=4;"}, "sample shape \"4;\""},
+      {{"--model=m.pt", "--sample_shape=3", "--crop=99999"}, "crop is 99999"},
+      {{"--model=m.pt", "--sample_shape=3", "--interpolation=near"}, "near"},
       {{"--model=m.pt", "--sample_shape=3", "--std=0"}, "std"},
       {{"--model=m.pt", "--sample_shape=3", "--engine=gpu"}, "gpu"},
       {{"--model=m.pt", "--sample_shape=3", "--range_method=max"}, "max"},

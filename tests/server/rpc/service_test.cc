@@ -30,7 +30,7 @@ class ServiceTest : public ::testing::Test {
   ServiceTest() {
     options_.model.path = "fake.pt";
     options_.model.name = "fake";
-    options_.model.sample_shape = testing::FakeSampleShape();
+    options_.model.inputs = {{testing::FakeSampleShape()}};
     options_.serving.workers = 1;
     options_.serving.queue_capacity = 2;
     options_.quantization.shards = {

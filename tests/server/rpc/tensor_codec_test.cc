@@ -3,9 +3,11 @@
 #include <cmath>
 #include <cstring>
 #include <functional>
+#include <limits>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -158,6 +160,55 @@ TEST(TensorCodecTest, SeveralInputsGoByNameAndShareTheBatch) {
   EXPECT_THAT(
       std::string(DecodeInputs(request, specs, {}, 8).status().message()),
       HasSubstr("no input \"\", its inputs are: a, b"));
+}
+
+v1::PredictRequest IntegerRequest(std::vector<int64_t> values) {
+  v1::PredictRequest request;
+  v1::Tensor* tensor = request.add_inputs();
+  tensor->set_dtype(v1::INT64);
+  SetShape(tensor, {static_cast<int64_t>(values.size()) / 2, 2});
+  tensor->set_data(values.data(), values.size() * sizeof(int64_t));
+  return request;
+}
+
+TEST(TensorCodecTest, IntegersAreTakenUpToWhereAFloatHoldsEachOne) {
+  const std::vector<TensorSpec> ids = {{"ids", {2}, /*integers=*/true}};
+  constexpr int64_t kMost = 1 << 24;
+  const auto request = IntegerRequest({0, -kMost, kMost, 7});
+  const auto decoded = DecodeInputs(request, ids, {}, 8);
+  ASSERT_TRUE(decoded.ok()) << decoded.status();
+  EXPECT_EQ(decoded->batch, 2);
+  EXPECT_EQ(decoded->inputs[0].dtype, DType::kI64);
+  EXPECT_EQ(decoded->inputs[0].data, request.inputs(0).data().data());
+  for (const int64_t bad : {kMost + 1, -kMost - 1, int64_t{1} << 62,
+                            std::numeric_limits<int64_t>::min()}) {
+    const auto refused =
+        DecodeInputs(IntegerRequest({0, 1, 2, bad}), ids, {}, 8);
+    EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(refused.status().message()),
+                HasSubstr(absl::StrCat("input \"ids\" has ", bad,
+                                       " as element 1 of sample 1, want "
+                                       "-16777216 to 16777216")));
+  }
+}
+
+TEST(TensorCodecTest, IntegersAndNumbersAreNotMixedUp) {
+  const std::vector<TensorSpec> ids = {{"ids", {2}, /*integers=*/true}};
+  v1::PredictRequest request = IntegerRequest({1, 2});
+  EXPECT_THAT(
+      std::string(
+          DecodeInputs(request, {{"x", {2}}}, {}, 8).status().message()),
+      HasSubstr("input \"x\" has dtype 3, want FP32 (1) or UINT8 (2)"));
+  for (const v1::DataType dtype : {v1::FP32, v1::UINT8}) {
+    request.mutable_inputs(0)->set_dtype(dtype);
+    EXPECT_THAT(
+        std::string(DecodeInputs(request, ids, {}, 8).status().message()),
+        HasSubstr("want INT64 (3): it takes integers"));
+  }
+  request = IntegerRequest({1, 2});
+  request.mutable_inputs(0)->mutable_data()->pop_back();
+  EXPECT_THAT(std::string(DecodeInputs(request, ids, {}, 8).status().message()),
+              HasSubstr("has 15 bytes, [1,2] of int64 wants 16"));
 }
 
 TEST(TensorCodecTest, RawPixelsNeedPreprocessingThatFits) {

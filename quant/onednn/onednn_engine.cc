@@ -312,4 +312,6 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
 
 std::string OneDnnVersion() { return onednn::DnnlVersion(); }
 
+void ForgetPrimitives() { onednn::DropCachedPrimitives(); }
+
 }  // namespace quantserve

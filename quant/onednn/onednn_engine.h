@@ -60,4 +60,10 @@ absl::StatusOr<std::unique_ptr<OneDnnEngine>> CompileOneDnn(
 // "2.6.3": of the library in use.
 std::string OneDnnVersion();
 
+// Empties oneDNN's own cache of primitives, which LibTorch fills, too. Those in
+// use stay. When it held those of many candidates, oneDNN 2.6 threw
+// std::bad_alloc from a kernel's constructor under LibTorch; why is not known,
+// and a cache that is kept small does not show it.
+void ForgetPrimitives();
+
 }  // namespace quantserve

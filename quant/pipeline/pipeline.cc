@@ -114,10 +114,13 @@ class Pipeline : public ModelPipeline {
     const bool loaded = decision.has_value();
     if (!loaded) {
       decision.emplace();
+      // The search compiles plans by the dozen.
+      ForgetPrimitives();
       QS_ASSIGN_OR_RETURN(
           DecidedRecipe decided,
           DecideRecipe(plan_, shard, options_.preprocessing, options, control,
                        &clock, &decision->artifact.report));
+      ForgetPrimitives();
       decision->artifact.inputs = InputsOf(info_, options_, options, shard);
       decision->artifact.recipe = std::move(decided.recipe);
       decision->quantized = std::move(decided.quantized);

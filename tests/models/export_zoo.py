@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Writes the architectures that people bring, as TorchScript files.
 
-    export_zoo.py OUT_DIR [--only NAME,NAME] [--list]
+    export_zoo.py OUT_DIR [--only NAME,NAME] [--list] [--keep]
 
 For each model NAME: NAME.traced.pt and NAME.scripted.pt (where the model can
 be scripted), NAME.npz with samples of its inputs (and labels where the model
@@ -15,6 +15,7 @@ are those of the full sizes. The small models are trained for a moment on tasks
 made up here.
 """
 import argparse
+import hashlib
 import json
 import os
 import sys
@@ -442,6 +443,8 @@ def main():
     parser.add_argument("folder", nargs="?", help="where the files go")
     parser.add_argument("--only", help="comma-separated names")
     parser.add_argument("--list", action="store_true", help="print the names")
+    parser.add_argument("--keep", action="store_true",
+                        help="do nothing if this very script wrote OUT_DIR")
     arguments = parser.parse_args()
     if arguments.list:
         print("\n".join(ZOO))
@@ -453,6 +456,15 @@ def main():
     if unknown:
         parser.error(f"unknown model {unknown[0]}, --list names them")
     os.makedirs(arguments.folder, exist_ok=True)
+    stamp = os.path.join(arguments.folder, "stamp")
+    with open(__file__, "rb") as script:
+        written_by = hashlib.sha256(
+            script.read() + torch.__version__.encode()).hexdigest()
+    if arguments.keep and os.path.exists(stamp):
+        with open(stamp) as old:
+            if old.read() == written_by:
+                print(f"{arguments.folder} is up to date", file=sys.stderr)
+                return 0
     # Sums come out the same on every machine, whatever its number of cores.
     torch.set_num_threads(1)
     entries = []
@@ -461,6 +473,9 @@ def main():
         entries.append(export(name, arguments.folder))
     with open(os.path.join(arguments.folder, "zoo.json"), "w") as out:
         json.dump(entries, out, indent=1)
+    if not arguments.only:
+        with open(stamp, "w") as out:
+            out.write(written_by)
     return 0
 
 

@@ -69,6 +69,9 @@ int64_t Plan::Macs() const {
 }
 
 int64_t Plan::Macs(const Node& node) const {
+  if (const auto* island = std::get_if<IslandAttrs>(&node.attrs)) {
+    return island->macs;
+  }
   if (node.kind != OpKind::kConv2d && node.kind != OpKind::kLinear) return 0;
   const Tensor& weights = *node.weights.data;
   const int64_t per_output = weights.elements() / weights.shape()[0];

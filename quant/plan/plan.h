@@ -185,9 +185,10 @@ struct Plan {
   absl::Status Validate() const;
 
   bool quantized() const;
-  // Multiply-accumulate operations of one sample in kConv2d and kLinear.
+  // Multiply-accumulate operations of one sample in kConv2d, kLinear and the
+  // products inside islands; 0 for other kinds.
   int64_t Macs() const;
-  int64_t Macs(const Node& node) const;  // 0 for other kinds
+  int64_t Macs(const Node& node) const;
   // Bytes of all weights, scales and biases.
   int64_t WeightBytes() const;
   // One line for each node, for logs and tests.

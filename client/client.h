@@ -26,7 +26,7 @@ struct ClientOptions {
   absl::Duration deadline = absl::Seconds(10);
   // Of each Quantize and Evaluate, which read whole shards.
   absl::Duration job_deadline = absl::Minutes(10);
-  // Of an answer.
+  // Of an answer. A Quantize with its report takes up to 48 MiB.
   int max_message_bytes = 64 << 20;
 };
 

@@ -1,6 +1,10 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
 
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
@@ -8,6 +12,7 @@
 #include "absl/strings/str_format.h"
 #include "client/quantctl/command.h"
 #include "client/quantctl/report.h"
+#include "client/quantctl/save.h"
 
 ABSL_DECLARE_FLAG(std::string, shard);
 ABSL_FLAG(std::string, range_method, "",
@@ -18,6 +23,26 @@ ABSL_FLAG(
     bool, reuse_artifact, false,
     "Loads the result of an earlier quantization of the same model, shard "
     "and options, if the server keeps one, instead of calibrating.");
+ABSL_FLAG(std::optional<double>, max_drop, std::nullopt,
+          "Budget: most that top-1 may drop (agreement with FP32, without "
+          "labels), 0 to 1. Layers go back to FP32 until it holds. Default, as "
+          "of all these: the server's configured one.");
+ABSL_FLAG(std::optional<double>, min_sqnr_db, std::nullopt,
+          "Budget: least signal to quantization noise of the outputs, in "
+          "decibels, kept the same way.");
+ABSL_FLAG(std::optional<double>, min_speedup, std::nullopt,
+          "Budget: least speed-up against FP32 at batch 1. Above 0.");
+ABSL_FLAG(std::string, bias_correction, "",
+          "How biases take back the mean error: auto, none, analytic, "
+          "empirical.");
+ABSL_FLAG(std::string, equalize, "",
+          "Cross-layer equalization: auto, on, off.");
+ABSL_FLAG(std::vector<std::string>, keep_fp32, {},
+          "Layers that stay FP32, as --layers names them, with commas between "
+          "them.");
+ABSL_FLAG(std::string, report, "",
+          "File for the whole report: a page if it ends in .html, else .json. "
+          "Finding out what each layer costs takes some seconds.");
 ABSL_FLAG(bool, layers, false, "Prints a row for each layer, too.");
 
 namespace quantserve {
@@ -48,33 +73,69 @@ class ProgressBar {
   bool drawn_ = false;
 };
 
-absl::Status Run(const Arguments&) {
-  const auto json = JsonRequested();
-  if (!json.ok()) return json.status();
-  const auto client = Connect();
-  if (!client.ok()) return client.status();
+v1::QuantizeRequest RequestFromFlags() {
   v1::QuantizeRequest request;
   request.set_range_method(absl::GetFlag(FLAGS_range_method));
   request.set_calibration_shard(absl::GetFlag(FLAGS_shard));
   request.set_samples(SamplesFlag());
   request.set_reuse_artifact(absl::GetFlag(FLAGS_reuse_artifact));
   request.set_dry_run(absl::GetFlag(FLAGS_dry_run));
+  if (const auto drop = absl::GetFlag(FLAGS_max_drop)) {
+    request.set_max_drop(*drop);
+  }
+  if (const auto sqnr = absl::GetFlag(FLAGS_min_sqnr_db)) {
+    request.set_min_sqnr_db(*sqnr);
+  }
+  if (const auto speedup = absl::GetFlag(FLAGS_min_speedup)) {
+    request.set_min_speedup(*speedup);
+  }
+  request.set_bias_correction(absl::GetFlag(FLAGS_bias_correction));
+  request.set_equalize(absl::GetFlag(FLAGS_equalize));
+  for (const std::string& layer : absl::GetFlag(FLAGS_keep_fp32)) {
+    request.add_keep_fp32(layer);
+  }
+  request.set_report(!absl::GetFlag(FLAGS_report).empty());
+  return request;
+}
+
+// What the table and the JSON don't show.
+absl::Status TakeReport(v1::QuantizeResult* result) {
+  const std::string path = absl::GetFlag(FLAGS_report);
+  const absl::Status saved =
+      path.empty() ? absl::OkStatus() : SaveReport(*result, path);
+  result->clear_report_html();
+  result->clear_report_json();
+  return saved;
+}
+
+absl::Status Run(const Arguments&) {
+  const auto json = JsonRequested();
+  if (!json.ok()) return json.status();
+  const auto client = Connect();
+  if (!client.ok()) return client.status();
+  const std::string path = absl::GetFlag(FLAGS_report);
+  if (!path.empty()) {
+    absl::Status ending = CheckReportFile(path);
+    if (!ending.ok()) return ending;
+  }
   v1::QuantizeResult refused;
   absl::StatusOr<v1::QuantizeResult> result;
   {
     ProgressBar bar;
     result = (*client)->Quantize(
-        request, [&bar](const v1::Progress& p) { bar.Draw(p); }, &refused);
+        RequestFromFlags(), [&bar](const v1::Progress& p) { bar.Draw(p); },
+        &refused);
   }
   if (!result.ok() && !refused.has_gate()) return result.status();
-  const v1::QuantizeResult& shown = result.ok() ? *result : refused;
+  v1::QuantizeResult& shown = result.ok() ? *result : refused;
+  const absl::Status saved = TakeReport(&shown);
   if (*json) {
     std::fputs(ToJson(shown).c_str(), stdout);
   } else {
     std::fputs(QuantizeText(shown, absl::GetFlag(FLAGS_layers)).c_str(),
                stdout);
   }
-  return result.status();
+  return result.ok() ? saved : result.status();
 }
 
 }  // namespace
@@ -85,11 +146,13 @@ Command QuantizeCommand() {
            "the result if it passes its gate.",
            "quantctl quantize [flags]",
            {{"Quantization",
-             {"shard", "samples", "range_method", "dry_run", "reuse_artifact",
-              "layers"}},
+             {"shard", "samples", "range_method", "bias_correction", "equalize",
+              "keep_fp32", "dry_run", "reuse_artifact"}},
+            {"Budget", {"max_drop", "min_sqnr_db", "min_speedup"}},
+            {"Output", {"layers", "report"}},
             CommonFlags()},
-           "Example:\n  quantctl quantize --range_method=percentile "
-           "--dry_run\n",
+           "Example:\n  quantctl quantize --range_method=auto --max_drop=0.005 "
+           "--report=quantization.html\n",
            0},
           Run};
 }

@@ -68,10 +68,12 @@ std::string QuantizeText(const v1::QuantizeResult& result, bool layers) {
     quantized += layer.quantized() ? 1 : 0;
   }
   std::string text = absl::StrFormat(
-      "%s in %s: %d samples of %s, ranges by %s, %d of %d layers in INT8\n",
+      "%s in %s: %d samples of %s, ranges by %s, %d of %d layers in INT8, "
+      "%.1f%% "
+      "of the compute\n",
       Outcome(result), Milliseconds(FromWire(result.duration())),
       report.samples(), report.shard(), report.range_method(), quantized,
-      report.layers_size());
+      report.layers_size(), 100 * report.int8_macs_share());
   Table table({"variant", "accuracy", "p50", "p99", "size"});
   for (const bool int8 : {false, true}) {
     std::vector<std::string> row = {int8 ? "int8" : "fp32"};
@@ -102,6 +104,11 @@ std::string QuantizeText(const v1::QuantizeResult& result, bool layers) {
                         ? "loaded"
                         : absl::StrCat("calibrated: ", report.artifact()),
                     "\n");
+  }
+  if (report.has_budget()) {
+    absl::StrAppend(
+        &text, "budget ", report.budget().reached() ? "kept" : "not reachable",
+        ": ", report.budget().wanted(), ", ", report.budget().achieved(), "\n");
   }
   for (const std::string& note : report.notes()) {
     absl::StrAppend(&text, "note: ", note, "\n");

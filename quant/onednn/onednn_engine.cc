@@ -107,7 +107,8 @@ class EngineImpl : public OneDnnEngine {
  private:
   TensorSpec SpecOf(ValueId id) const {
     const Value& value = lowered.plan.value(id);
-    return {value.name, Shape(value.shape.begin() + 1, value.shape.end())};
+    return {value.name, Shape(value.shape.begin() + 1, value.shape.end()),
+            value.integers};
   }
   int64_t ArenaBytes() const {
     int64_t bytes = 0;

@@ -77,7 +77,7 @@ absl::Status ModelHost::StartUp() {
     auto quantize = MakeQuantizeSpec("", "", 0, /*dry_run=*/false);
     *result = quantize.status();
     if (quantize.ok()) {
-      quantize->reuse_artifact = true;
+      quantize->options.force = false;
       const auto run = RunQuantization(*quantize, control);
       if (absl::IsCancelled(run->status)) *result = run->status;
     }
@@ -104,16 +104,18 @@ absl::StatusOr<QuantizeSpec> ModelHost::MakeQuantizeSpec(
     bool dry_run) const {
   const QuantizationConfig& config = options_.quantization;
   QuantizeSpec spec;
-  spec.ranges = config.ranges;
+  spec.options = config.options;
+  spec.options.force = true;
   spec.dry_run = dry_run;
   if (!range_method.empty()) {
-    QS_ASSIGN_OR_RETURN(spec.ranges.method, ParseRangeMethod(range_method));
+    QS_ASSIGN_OR_RETURN(spec.options.ranges.method,
+                        ParseRangeMethod(range_method));
   }
   if (samples < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("samples is ", samples, ", want 0 or more"));
   }
-  spec.samples = samples == 0 ? config.samples : samples;
+  if (samples > 0) spec.options.samples = samples;
   spec.shard = shard.empty() ? config.calibration_shard : std::string(shard);
   if (spec.shard.empty()) {
     return absl::InvalidArgumentError(
@@ -185,9 +187,18 @@ std::shared_ptr<const QuantizationRun> ModelHost::RunQuantization(
     const QuantizeSpec& spec, const JobControl& control) {
   auto run =
       std::make_shared<const QuantizationRun>(quantizer_.Run(spec, control));
+  auto kept = run;
+  if (spec.options.detailed_report) {
+    // For who asked only: it is not to stay in memory.
+    auto brief = std::make_shared<QuantizationRun>(*run);
+    if (brief->report.has_value()) {
+      for (LayerReport& layer : brief->report->layers) layer.activation.reset();
+    }
+    kept = std::move(brief);
+  }
   {
     MutexLock lock(&mu_);
-    last_run_ = run;
+    last_run_ = std::move(kept);
   }
   if (on_run_) on_run_(*run);
   return run;

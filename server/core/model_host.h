@@ -55,7 +55,8 @@ class ModelHost {
   absl::Status StartUp();
 
   // Fills in the defaults. INVALID_ARGUMENT or NOT_FOUND as the wire contract
-  // says; empty and 0 mean the configured value.
+  // says; empty and 0 mean the configured value. Calibrates anew, as whoever
+  // asks for a quantization wants.
   absl::StatusOr<QuantizeSpec> MakeQuantizeSpec(absl::string_view range_method,
                                                 absl::string_view shard,
                                                 int64_t samples,

@@ -12,19 +12,16 @@
 #include "quant/eval/evaluate.h"
 #include "quant/eval/gate.h"
 #include "quant/pipeline/pipeline.h"
-#include "quant/ranges/range_estimator.h"
 
 namespace quantserve {
 
 // Complete: defaults are filled in.
 struct QuantizeSpec {
-  RangeOptions ranges;
+  // `samples` are those wanted, before some are held out. `force` is what a
+  // request without reuse_artifact asks for.
+  QuantizeOptions options;
   std::string shard;  // a name in the shard store
-  int64_t samples = 512;
   bool dry_run = false;
-  // Loads the result of an earlier quantization of the same inputs, if there is
-  // one, instead of calibrating.
-  bool reuse_artifact = false;
 };
 
 // A finished run. What it did not get as far as is absent.
@@ -33,7 +30,7 @@ struct QuantizationRun {
   absl::Time started;
   absl::Duration duration;
   // OK: published, or would have been but for dry_run. FAILED_PRECONDITION: the
-  // gate refused. CANCELLED, or what went wrong.
+  // gate refused, or the budget was not kept. CANCELLED, or what went wrong.
   absl::Status status;
   bool published = false;
   int64_t generation = 0;  // of the new variant, if published
@@ -43,11 +40,19 @@ struct QuantizationRun {
   std::optional<Evaluation> int8;  // without outputs
   std::optional<Comparison> comparison;
   std::optional<GateDecision> gate;
+  std::string shard_sha256;
+  std::string fp32_engine;
   std::optional<EngineInfo> engine;
   std::vector<EngineTiming> timings;
   int64_t fp32_size_bytes = 0;
   int64_t int8_size_bytes = 0;
 };
+
+// Whether the result was good for nothing but its numbers: the gate or the
+// budget refused it.
+inline bool WasRefused(const QuantizationRun& run) {
+  return run.gate.has_value() && absl::IsFailedPrecondition(run.status);
+}
 
 struct EvaluateSpec {
   std::string variant;  // empty: the routing policy's

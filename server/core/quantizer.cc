@@ -22,7 +22,7 @@ RunResult ResultOf(const QuantizationRun& run) {
   if (run.published) return RunResult::kPublished;
   if (run.status.ok()) return RunResult::kDryRun;
   if (absl::IsCancelled(run.status)) return RunResult::kCancelled;
-  if (run.gate.has_value() && !run.gate->passed) return RunResult::kRefused;
+  if (WasRefused(run)) return RunResult::kRefused;
   return RunResult::kFailed;
 }
 
@@ -77,8 +77,9 @@ absl::Status Quantizer::PublishFloat(const JobControl& control) {
   if (!name.empty()) {
     QS_ASSIGN_OR_RETURN(auto calibration, deps_.shards->Load(name));
     int64_t calibrate = 0;
-    QS_ASSIGN_OR_RETURN(set, ChooseSamples(name, std::move(calibration),
-                                           deps_.config.samples, &calibrate));
+    QS_ASSIGN_OR_RETURN(
+        set, ChooseSamples(name, std::move(calibration),
+                           deps_.config.options.samples, &calibrate));
   } else if (!deps_.config.test_shard.empty()) {
     QS_ASSIGN_OR_RETURN(auto test, deps_.shards->Load(deps_.config.test_shard));
     const int64_t size = test->size();
@@ -149,16 +150,15 @@ absl::Status Quantizer::Attempt(const JobControl& control,
         "INT8 can't be trusted on this machine: ", self_test_->message()));
   }
   QS_ASSIGN_OR_RETURN(auto shard, deps_.shards->Load(run->spec.shard));
-  QuantizeOptions options;
-  options.ranges = run->spec.ranges;
-  options.force = !run->spec.reuse_artifact;
-  QS_ASSIGN_OR_RETURN(const SampleSet set,
-                      ChooseSamples(run->spec.shard, shard, run->spec.samples,
-                                    &options.samples));
+  QuantizeOptions options = run->spec.options;
+  QS_ASSIGN_OR_RETURN(
+      const SampleSet set,
+      ChooseSamples(run->spec.shard, shard, options.samples, &options.samples));
   QS_ASSIGN_OR_RETURN(QuantizedVariant quantized,
                       deps_.pipeline->Quantize(options, *shard, control));
   run->report = std::move(quantized.report);
   run->report->shard = run->spec.shard;
+  run->shard_sha256 = shard->sha256();
   run->engine = quantized.variant.engine->info();
   run->timings = quantized.variant.timings;
   run->int8_size_bytes = quantized.variant.size_bytes;
@@ -191,6 +191,7 @@ absl::Status Quantizer::Judge(const SampleSet& set, const Engine& int8,
   run->int8 = WithoutOutputs(std::move(candidate));
   const Snapshot fp32 = deps_.registry->Get(VariantId::kFp32);
   run->fp32_size_bytes = fp32->compiled.size_bytes;
+  run->fp32_engine = fp32->engine().info().engine;
   return absl::OkStatus();
 }
 

@@ -70,9 +70,9 @@ absl::Status ValidateQuantization(const QuantizationConfig& config) {
                        "\", there are: ", absl::StrJoin(names, ", ")));
     }
   }
-  QS_RETURN_IF_ERROR(CheckRange("samples", config.samples, 1, 1 << 30));
+  QS_RETURN_IF_ERROR(CheckRange("samples", config.options.samples, 1, 1 << 30));
   QS_RETURN_IF_ERROR(config.reading.Validate());
-  QS_RETURN_IF_ERROR(config.ranges.Validate());
+  QS_RETURN_IF_ERROR(config.options.ranges.Validate());
   return config.gate.Validate();
 }
 

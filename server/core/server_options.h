@@ -12,7 +12,6 @@
 #include "quant/data/read_options.h"
 #include "quant/eval/gate.h"
 #include "quant/pipeline/pipeline.h"
-#include "quant/ranges/range_estimator.h"
 #include "quant/tensor/input_spec.h"
 
 namespace quantserve {
@@ -52,8 +51,9 @@ struct QuantizationConfig {
   std::string test_shard;
   // How each is read; the model says what is expected of samples and labels.
   ReadShardOptions reading;
-  RangeOptions ranges;
-  int64_t samples = 512;  // to calibrate on
+  // How to quantize, unless a request says otherwise. Validated by
+  // server/rpc/config.h, as only the pipeline can.
+  QuantizeOptions options;
   GateOptions gate;
 };
 

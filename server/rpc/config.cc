@@ -14,6 +14,7 @@
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
 #include "quant/base/status_macros.h"
+#include "server/rpc/quantize_options.h"
 
 namespace quantserve {
 namespace {
@@ -129,10 +130,11 @@ absl::Status FillQuantization(const v1::ServerConfig& config,
       ResolveShard(config.test_shard(), "test", &quantization->shards);
   QS_RETURN_IF_ERROR(FillReading(config, &quantization->reading));
   if (config.has_range_method()) {
-    QS_ASSIGN_OR_RETURN(quantization->ranges.method,
+    QS_ASSIGN_OR_RETURN(quantization->options.ranges.method,
                         ParseRangeMethod(config.range_method()));
   }
-  if (config.has_samples()) quantization->samples = config.samples();
+  if (config.has_samples()) quantization->options.samples = config.samples();
+  QS_RETURN_IF_ERROR(OverlayOptions(config, &quantization->options));
   GateOptions& gate = quantization->gate;
   if (config.has_max_accuracy_drop()) {
     gate.max_accuracy_drop = config.max_accuracy_drop();

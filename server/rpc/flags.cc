@@ -1,5 +1,6 @@
 #include "server/rpc/flags.h"
 
+#include <optional>
 #include <vector>
 
 #include "absl/flags/flag.h"
@@ -79,8 +80,27 @@ ABSL_FLAG(uint64_t, draw_seed, quantserve::ReadShardOptions().seed,
 ABSL_FLAG(std::string, range_method, "mse",
           "How ranges are taken from observed values: minmax, moving_average, "
           "percentile, mse, entropy, auto.");
-ABSL_FLAG(int64_t, samples, quantserve::QuantizationConfig().samples,
+ABSL_FLAG(int64_t, samples, quantserve::QuantizeOptions().samples,
           "Samples to calibrate on.");
+ABSL_FLAG(std::string, bias_correction, "auto",
+          "How biases take back the mean error: none, analytic, empirical; "
+          "auto keeps the best on held-out samples.");
+ABSL_FLAG(std::string, equalize, "auto",
+          "Cross-layer equalization: on, off; auto keeps it where it helps on "
+          "held-out samples.");
+ABSL_FLAG(std::vector<std::string>, keep_fp32, {},
+          "Layers that stay FP32, as quantctl quantize --layers names them, "
+          "with commas between them.");
+ABSL_FLAG(
+    std::optional<double>, max_drop, std::nullopt,
+    "Budget: most that top-1 may drop (agreement with FP32, without "
+    "labels), 0 to 1. Layers go back to FP32 until it holds; if it can't, "
+    "INT8 is not served.");
+ABSL_FLAG(std::optional<double>, budget_sqnr_db, std::nullopt,
+          "Budget: least signal to quantization noise of the outputs, in "
+          "decibels, kept the same way.");
+ABSL_FLAG(std::optional<double>, min_speedup, std::nullopt,
+          "Budget: least speed-up against FP32 at batch 1. Above 0.");
 ABSL_FLAG(double, max_accuracy_drop,
           quantserve::GateOptions().max_accuracy_drop,
           "Gate on labelled samples: how much lower than FP32's the accuracy "
@@ -152,6 +172,10 @@ absl::Status OverlayLists(const std::set<std::string>& given,
                         ParseNumbers("std", absl::GetFlag(FLAGS_std)));
     *config->mutable_std() = {std_.begin(), std_.end()};
   }
+  if (Given(given, "keep_fp32")) {
+    const auto layers = absl::GetFlag(FLAGS_keep_fp32);
+    *config->mutable_keep_fp32() = {layers.begin(), layers.end()};
+  }
   // Shards of both are there; a name that both have is an error.
   for (const std::string& text : absl::GetFlag(FLAGS_shard)) {
     const NamedShard shard = ParseNamedShard(text);
@@ -165,6 +189,11 @@ absl::Status OverlayLists(const std::set<std::string>& given,
 // Copies a flag that was given to the field of the same name.
 #define QS_OVERLAY(name) \
   if (Given(given, #name)) config->set_##name(absl::GetFlag(FLAGS_##name))
+
+// The same of one that may have no value.
+#define QS_OVERLAY_OPTIONAL(name)                                     \
+  if (Given(given, #name) && absl::GetFlag(FLAGS_##name).has_value()) \
+  config->set_##name(*absl::GetFlag(FLAGS_##name))
 
 void OverlayScalars(const std::set<std::string>& given,
                     v1::ServerConfig* config) {
@@ -186,6 +215,11 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(draw_seed);
   QS_OVERLAY(range_method);
   QS_OVERLAY(samples);
+  QS_OVERLAY(bias_correction);
+  QS_OVERLAY(equalize);
+  QS_OVERLAY_OPTIONAL(max_drop);
+  QS_OVERLAY_OPTIONAL(budget_sqnr_db);
+  QS_OVERLAY_OPTIONAL(min_speedup);
   QS_OVERLAY(max_accuracy_drop);
   QS_OVERLAY(min_agreement);
   QS_OVERLAY(min_sqnr_db);
@@ -201,6 +235,7 @@ void OverlayScalars(const std::set<std::string>& given,
 }
 
 #undef QS_OVERLAY
+#undef QS_OVERLAY_OPTIONAL
 
 }  // namespace
 
@@ -214,7 +249,9 @@ const CommandLine& ServerCommandLine() {
          "labels", "engine", "bf16", "cache_dir", "artifact_dir"}},
        {"Quantization",
         {"calibration_shard", "test_shard", "shard", "range_method", "samples",
-         "max_accuracy_drop", "min_agreement", "min_sqnr_db"}},
+         "bias_correction", "equalize", "keep_fp32", "max_drop",
+         "budget_sqnr_db", "min_speedup", "max_accuracy_drop", "min_agreement",
+         "min_sqnr_db"}},
        {"Reading shards",
         {"resize", "crop", "interpolation", "max_samples", "max_sample_bytes",
          "draw_seed"}},

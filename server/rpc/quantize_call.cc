@@ -3,7 +3,9 @@
 #include <utility>
 
 #include "quant/base/status_macros.h"
+#include "server/rpc/quantize_options.h"
 #include "server/rpc/report_codec.h"
+#include "server/rpc/report_document.h"
 
 namespace quantserve {
 
@@ -20,7 +22,8 @@ absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
                       env_.host->MakeQuantizeSpec(
                           request.range_method(), request.calibration_shard(),
                           request.samples(), request.dry_run()));
-  spec.reuse_artifact = request.reuse_artifact();
+  spec.options.force = !request.reuse_artifact();
+  QS_RETURN_IF_ERROR(OverlayOptions(request, &spec.options));
   QS_ASSIGN_OR_RETURN(
       auto job, env_.host->Quantize(
                     std::move(spec),
@@ -41,13 +44,18 @@ void QuantizeCall::OnProgress(const Progress& progress) {
 }
 
 void QuantizeCall::OnJobDone(const QuantizationRun& run) {
+  // A refusal comes with its numbers; other failures have none to show.
+  std::optional<v1::QuantizeResponse> last;
+  if (run.status.ok() || run.gate.has_value()) {
+    v1::QuantizeResult* result = last.emplace().mutable_result();
+    EncodeRun(run, result);
+    if (run.spec.options.detailed_report) {
+      EncodeDocument(MakeReportDocument(env_, run), result);
+    }
+  }
   {
     MutexLock lock(&mu_);
-    // A refusal comes with its numbers; other failures have none to show.
-    next_.reset();
-    if (run.status.ok() || run.gate.has_value()) {
-      EncodeRun(run, next_.emplace().mutable_result());
-    }
+    next_ = std::move(last);
     end_ = JobStatus(env_, run.status);
   }
   Advance();

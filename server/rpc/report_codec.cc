@@ -61,10 +61,26 @@ void EncodeReport(const QuantizationReport& report,
     row->set_op(layer.op);
     row->set_quantized(layer.quantized);
     row->set_reason(layer.reason);
+    row->set_macs(layer.macs);
   }
   *out->mutable_notes() = {report.notes.begin(), report.notes.end()};
   out->set_digest(report.digest);
   out->set_artifact(report.artifact);
+  out->set_int8_macs_share(report.int8_macs_share);
+  out->set_held_out(report.held_out);
+  for (const TrialReport& trial : report.trials) {
+    v1::TrialReport* row = out->add_trials();
+    row->set_what(trial.what);
+    row->set_sqnr_db(trial.sqnr_db);
+    row->set_agreement(trial.agreement);
+    if (trial.accuracy.has_value()) row->set_accuracy(*trial.accuracy);
+    row->set_kept(trial.kept);
+  }
+  if (report.budget.has_value()) {
+    out->mutable_budget()->set_wanted(report.budget->wanted);
+    out->mutable_budget()->set_achieved(report.budget->achieved);
+    out->mutable_budget()->set_reached(report.budget->reached);
+  }
   for (const auto& [phase, duration] : report.phases) {
     v1::PhaseDuration* row = out->add_phases();
     row->set_phase(phase);

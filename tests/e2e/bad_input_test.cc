@@ -1,7 +1,10 @@
 // What users get wrong: each mistake is one clear line that names the thing,
 // and a running server goes on serving.
+#include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <limits>
 #include <string>
 #include <vector>
@@ -24,15 +27,16 @@ using testing::ServerProcess;
 using testing::TestModel;
 using testing::WriteBytes;
 
-// A .npy file of floats, [1,3,32,32], all of them `value`.
-std::string Npy(float value) {
+// A .npy file of floats, [count,3,size,size], all of them `value`.
+std::string Npy(float value, int count = 1, int size = 32) {
   std::string header =
-      "{'descr': '<f4', 'fortran_order': False, 'shape': (1, 3, 32, 32), }";
+      absl::StrCat("{'descr': '<f4', 'fortran_order': False, 'shape': (", count,
+                   ", 3, ", size, ", ", size, "), }");
   header.resize(117, ' ');
   header += '\n';
   std::string bytes("\x93NUMPY\x01\x00\x76\x00", 10);
   bytes += header;
-  for (int i = 0; i < 3072; ++i) {
+  for (int i = 0; i < count * 3 * size * size; ++i) {
     bytes.append(reinterpret_cast<const char*>(&value), sizeof(value));
   }
   return bytes;
@@ -67,6 +71,18 @@ TEST_F(BadInputTest, StopsTheServerWithOneLine) {
       {{"--port=70000"}, 2, "port is 70000, want 0 to 65535"},
       {{"--max_batch=0"}, 2, "max_batch is 0"},
       {{"--range_method=median"}, 2, "median"},
+      {{"--bias_correction=magic"}, 2, "magic"},
+      {{"--equalize=maybe"}, 2, "maybe"},
+      {{"--max_drop=1.5"}, 2, "max_drop is 1.5, want 0 to 1"},
+      {{"--min_speedup=0"}, 2, "min_speedup is 0, want above 0"},
+      {{"--interpolation=nearest"}, 2, "nearest"},
+      {{"--sample_shape=i64:x"}, 2, "sample shape \"i64:x\""},
+      {{"--sample_shape=i64:3,32,32"}, 1, "expected int64"},
+      {{"--sample_shape=3,32,32;4"}, 1, "samples for 1 inputs, expected 2"},
+      {{"--model=" + testing::OddModels() + "/no_tensor.pt"},
+       1,
+       "no_tensor.pt"},
+      {{"--model=" + testing::OddModels() + "/nothing.pt"}, 1, "nothing.pt"},
       {{"--std=0"}, 2, "std"},
       {{"--engine=quantum"}, 2, "quantum"},
       {{"--config=/no/such.textproto"}, 2, "/no/such.textproto"},
@@ -205,6 +221,139 @@ TEST_F(BadInputTest, LeavesARunningServerServing) {
   ASSERT_TRUE(after.ok()) << after.status();
   EXPECT_EQ(after->generation(), 1);
   EXPECT_EQ(after->variant(), "int8");
+}
+
+// Whatever is wrong with what is asked for, what runs is served on.
+TEST_F(BadInputTest, ABadQuantizationChangesNothing) {
+  const std::string shard = ReadBytes(model_.test);
+  std::string one_class;
+  for (int i = 0; i < 64; ++i) {
+    one_class += shard.substr(i * 3073, 3073);
+    one_class[i * 3073] = 3;
+  }
+  ServerProcess server(
+      model_,
+      {"--shard=one=" + WriteBytes("one.bin", shard.substr(0, 3073)) +
+       ",class=" + WriteBytes("class.bin", one_class) +
+       ",constant=" + WriteBytes("constant.npy", Npy(0.25F, 16)) +
+       ",small=" + WriteBytes("small.npy", Npy(0.25F, 4, 16)) + ",nan=" +
+       WriteBytes("nan.npy", Npy(std::numeric_limits<float>::quiet_NaN()))});
+  server.AwaitReady();
+  const auto client = server.NewClient();
+  v1::PredictRequest good;
+  *good.add_inputs() = testing::ReadSamples(model_.test, 0, 1);
+  good.set_variant("int8");
+  const auto before = client->Predict(good);
+  ASSERT_TRUE(before.ok()) << before.status();
+
+  using Code = absl::StatusCode;
+  using Change = std::function<void(v1::QuantizeRequest*)>;
+  const auto on = [](const char* name) -> Change {
+    return [name](v1::QuantizeRequest* r) { r->set_calibration_shard(name); };
+  };
+  const struct {
+    Change change;
+    Code code;
+    const char* message;
+  } kCases[] = {
+      {[](auto* r) { r->set_range_method("median"); }, Code::kInvalidArgument,
+       "median"},
+      {[](auto* r) { r->set_bias_correction("magic"); }, Code::kInvalidArgument,
+       "magic"},
+      {[](auto* r) { r->set_equalize("maybe"); }, Code::kInvalidArgument,
+       "maybe"},
+      {[](auto* r) { r->set_equalize(std::string(100000, 'x')); },
+       Code::kInvalidArgument, "equalize has 100000 bytes"},
+      {[](auto* r) { r->set_max_drop(-0.5); }, Code::kInvalidArgument,
+       "max_drop is -0.5"},
+      {[](auto* r) { r->set_min_sqnr_db(NAN); }, Code::kInvalidArgument,
+       "min_sqnr_db is nan"},
+      {[](auto* r) { r->set_min_speedup(-1); }, Code::kInvalidArgument,
+       "min_speedup is -1"},
+      {[](auto* r) { r->add_keep_fp32("no.such.layer"); },
+       Code::kInvalidArgument, "no.such.layer"},
+      {[](auto* r) { r->set_samples(-1); }, Code::kInvalidArgument,
+       "samples is -1"},
+      // Each alone is possible, together they are not.
+      {[](auto* r) {
+         r->set_min_sqnr_db(200);
+         r->set_min_speedup(1000);
+       },
+       Code::kFailedPrecondition, "budget not reachable"},
+      {on("nan"), Code::kInvalidArgument, "nan"},
+      {on("small"), Code::kInvalidArgument, "[3,16,16]"},
+      {on("no"), Code::kNotFound, "no shard is named \"no\""},
+  };
+  for (const auto& c : kCases) {
+    v1::QuantizeRequest request;
+    c.change(&request);
+    const auto result = client->Quantize(request, nullptr);
+    EXPECT_EQ(result.status().code(), c.code) << result.status();
+    const std::string message(result.status().message());
+    EXPECT_THAT(message, HasSubstr(c.message));
+    EXPECT_LT(message.size(), 1000);
+    const auto after = client->Predict(good);
+    ASSERT_TRUE(after.ok()) << c.message << after.status();
+    EXPECT_EQ(after->generation(), 1) << c.message;
+    EXPECT_EQ(after->outputs(0).data(), before->outputs(0).data());
+  }
+  // Little to go by is no mistake: a result, or the gate's refusal.
+  for (const char* name : {"one", "class", "constant"}) {
+    v1::QuantizeRequest request;
+    request.set_calibration_shard(name);
+    request.set_dry_run(true);
+    v1::QuantizeResult refused;
+    const auto result = client->Quantize(request, nullptr, &refused);
+    std::printf("%s: %s\n", name,
+                result.ok() ? result->gate().reason().c_str()
+                            : std::string(result.status().message()).c_str());
+    if (!result.ok()) {
+      EXPECT_THAT(std::string(result.status().message()),
+                  HasSubstr("the gate refused the new variant: "));
+      EXPECT_TRUE(refused.has_gate());
+    }
+    EXPECT_EQ(client->Predict(good)->generation(), 1) << name;
+  }
+  v1::QuantizeRequest one;
+  one.set_calibration_shard("one");
+  one.set_dry_run(true);
+  const auto result = client->Quantize(one, nullptr);
+  EXPECT_TRUE(result.ok()) << result.status();
+}
+
+TEST_F(BadInputTest, AModelOfNaNsIsServedInFp32AndNotQuantized) {
+  ServerProcess server(testing::OddModel("nan"));
+  server.AwaitReady();
+  const auto client = server.NewClient();
+  v1::PredictRequest request;
+  v1::Tensor* x = request.add_inputs();
+  x->set_dtype(v1::FP32);
+  for (int64_t dim : {1, 8}) x->add_shape(dim);
+  x->set_data(std::string(32, '\0'));
+  EXPECT_EQ(client->Predict(request)->variant(), "fp32");
+  const auto status = client->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  const std::string reason = status->models(0).variants(1).unavailable_reason();
+  EXPECT_THAT(reason, HasSubstr("NaN or infinite"));
+  const auto again = client->Quantize({}, nullptr);
+  EXPECT_THAT(std::string(again.status().message()),
+              HasSubstr("NaN or infinite"));
+  std::printf("%s\n", reason.c_str());
+  EXPECT_EQ(client->Predict(request)->variant(), "fp32");
+}
+
+// A file where the folder should be; a folder that can't be made.
+TEST_F(BadInputTest, AnArtifactFolderThatIsNoneCostsANoteOnly) {
+  for (const std::string& dir :
+       {WriteBytes("file", "x"), std::string("/proc/no/such")}) {
+    ServerProcess server(model_, {"--artifact_dir=" + dir});
+    server.AwaitReady();
+    EXPECT_THAT(server.process().err(),
+                HasSubstr("the artifact could not be kept: "));
+    const auto result = server.NewClient()->Quantize({}, nullptr);
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->generation(), 2);
+  }
 }
 
 }  // namespace

@@ -94,6 +94,37 @@ const TestModel& Resnet18() {
   return model;
 }
 
+const std::string& OddModels() {
+  static const auto& directory = *new std::string([] {
+    const std::string dir = absl::StrCat(QUANTSERVE_E2E_DIR, "/odd");
+    std::filesystem::create_directories(dir);
+    const int lock = open((dir + "/lock").c_str(), O_CREAT | O_RDWR, 0600);
+    flock(lock, LOCK_EX);
+    const std::string script =
+        absl::StrCat(QUANTSERVE_SOURCE_DIR, "/tests/e2e/write_models.py");
+    // Its last file: there if all of them are.
+    const std::string last = dir + "/unknown_word.npy";
+    std::error_code error;
+    if (!std::filesystem::exists(last, error) ||
+        std::filesystem::last_write_time(last, error) <
+            std::filesystem::last_write_time(script, error)) {
+      const Finished made =
+          RunProcess({"/usr/bin/python3", script, dir}, absl::Minutes(5));
+      EXPECT_EQ(made.code, 0) << made.err << "see scripts/install_deps.sh";
+    }
+    close(lock);
+    return dir;
+  }());
+  return directory;
+}
+
+TestModel OddModel(const std::string& name) {
+  const std::string path = absl::StrCat(OddModels(), "/", name);
+  // With few samples one more mistake is a steep drop.
+  return {name,          path + ".pt", path + ".npz",
+          path + ".npz", "",           {"--max_accuracy_drop=0.2"}};
+}
+
 ServerProcess::ServerProcess(const TestModel& model,
                              const std::vector<std::string>& flags) {
   static std::atomic<int> count{0};

@@ -30,6 +30,12 @@ const TestModel& Resnet20();
 // ResNet-18, likewise.
 const TestModel& Resnet18();
 
+// Models that are not one picture in, logits out, of tests/e2e/write_models.py
+// and the folder that they are in, made once for all tests. OddModel's shards
+// are NAME.npz.
+TestModel OddModel(const std::string& name);
+const std::string& OddModels();
+
 class ServerProcess {
  public:
   // Started with `flags` added; listens when the constructor returns, unless it

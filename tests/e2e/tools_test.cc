@@ -77,6 +77,43 @@ TEST_F(ToolsTest, QuantctlDoesWhatItsPagesSay) {
   EXPECT_EQ(Ctl({"wait"}).code, 0);
 }
 
+TEST_F(ToolsTest, QuantctlWritesTheReportThatTheServerSends) {
+  const std::string page = testing::TempPath("report.html");
+  const Finished good = Ctl({"quantize", "--dry_run", "--report=" + page});
+  EXPECT_EQ(good.code, 0) << good.err;
+  const std::string html = testing::ReadBytes(page);
+  EXPECT_THAT(html.substr(0, 15), ::testing::StrCaseEq("<!doctype html>"));
+  EXPECT_THAT(html, HasSubstr("Conv2d"));
+  // Callers are told names, never the server's folders.
+  EXPECT_THAT(html, Not(HasSubstr(model_.model)));
+
+  // Not within the budget: a refusal, with the report of the best found.
+  const std::string json = testing::TempPath("report.json");
+  const Finished refused = Ctl({"quantize", "--min_sqnr_db=200", "--samples=64",
+                                "--report=" + json, "--format=json"});
+  EXPECT_EQ(refused.code, 1) << refused.err;
+  EXPECT_THAT(refused.err, HasSubstr("FAILED_PRECONDITION: budget not reach"));
+  const auto written = nlohmann::json::parse(testing::ReadBytes(json));
+  EXPECT_EQ(written["quantization"]["budget"]["reached"], false);
+  EXPECT_FALSE(written["quantization"]["layers"].empty());
+  const auto shown = nlohmann::json::parse(refused.out);
+  EXPECT_EQ(shown["report"]["budget"]["reached"], false);
+  EXPECT_EQ(shown["report_html"], "");
+
+  const Finished kept = Ctl({"quantize", "--min_sqnr_db=5", "--max_drop=1",
+                             "--bias_correction=none", "--equalize=off"});
+  EXPECT_EQ(kept.code, 0) << kept.err;
+  EXPECT_THAT(kept.out, HasSubstr("budget kept: "));
+  const auto status = server_.NewClient()->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_LT(status->ByteSizeLong(), 1 << 18);
+
+  const Finished nowhere =
+      Ctl({"quantize", "--dry_run", "--report=/no/such/dir/r.html"});
+  EXPECT_EQ(nowhere.code, 1);
+  EXPECT_THAT(nowhere.err, HasSubstr("NOT_FOUND: cannot write /no/such/dir"));
+}
+
 TEST_F(ToolsTest, QuantctlTellsMistakesFromRefusals) {
   struct Case {
     std::vector<std::string> arguments;
@@ -97,6 +134,7 @@ TEST_F(ToolsTest, QuantctlTellsMistakesFromRefusals) {
       {{"quantize", "--range_method=median"},
        1,
        "quantctl quantize: INVALID_ARGUMENT: "},
+      {{"quantize", "--report=r.pdf"}, 2, "flag --report is \"r.pdf\""},
       {{"evaluate", "--shard=none"}, 1, "NOT_FOUND: no shard is named"},
       {{"evaluate", "--timeout=1ms"}, 1, "DEADLINE_EXCEEDED"},
   };

@@ -135,6 +135,15 @@ class FakePipeline : public ModelPipeline {
     layer.name = "fc";
     layer.op = "Linear";
     layer.quantized = true;
+    for (const std::string& kept : options.keep_fp32) {
+      quantized.report.notes.push_back("kept " + kept);
+    }
+    if (options.max_drop.has_value()) {
+      quantized.report.budget = {"a drop", "none", *options.max_drop > 0};
+    }
+    if (options.detailed_report) {
+      layer.activation.emplace().histogram.counts.assign(1000, 1);
+    }
     quantized.report.artifact = options.force ? "forced" : kArtifactLoaded;
     quantized.report.phases = {{"calibrate", absl::Milliseconds(5)}};
     return quantized;

@@ -60,6 +60,12 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     max_sample_bytes: 100000
     draw_seed: 7
     samples: 100
+    bias_correction: "analytic"
+    equalize: "off"
+    keep_fp32: ["stem", "head.0"]
+    max_drop: 0.01
+    budget_sqnr_db: 15
+    min_speedup: 1.5
     max_accuracy_drop: 0.02
     address: "::1"
     port: 1
@@ -89,6 +95,12 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
                                 "--max_sample_bytes=100000",
                                 "--draw_seed=7",
                                 "--samples=100",
+                                "--bias_correction=analytic",
+                                "--equalize=off",
+                                "--keep_fp32=stem,head.0",
+                                "--max_drop=0.01",
+                                "--budget_sqnr_db=15",
+                                "--min_speedup=1.5",
                                 "--max_accuracy_drop=0.02",
                                 "--address=::1",
                                 "--port=1",
@@ -114,7 +126,7 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     EXPECT_EQ(o.quantization.shards[1].path, "a.bin");
     EXPECT_EQ(o.quantization.test_shard, "t");
     EXPECT_EQ(o.quantization.shards[2].path, "b.bin");
-    EXPECT_EQ(o.quantization.ranges.method, RangeMethod::kPercentile);
+    EXPECT_EQ(o.quantization.options.ranges.method, RangeMethod::kPercentile);
     EXPECT_EQ(o.quantization.reading.images.resize, 40);
     EXPECT_EQ(o.quantization.reading.images.crop, 32);
     EXPECT_EQ(o.quantization.reading.images.interpolation,
@@ -122,7 +134,14 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     EXPECT_EQ(o.quantization.reading.max_samples, 1000);
     EXPECT_EQ(o.quantization.reading.max_sample_bytes, 100000);
     EXPECT_EQ(o.quantization.reading.seed, 7);
-    EXPECT_EQ(o.quantization.samples, 100);
+    EXPECT_EQ(o.quantization.options.samples, 100);
+    const QuantizeOptions& quantize = o.quantization.options;
+    EXPECT_EQ(quantize.bias_correction, BiasCorrection::kAnalytic);
+    EXPECT_EQ(quantize.equalize, EqualizeMode::kOff);
+    EXPECT_THAT(quantize.keep_fp32, ElementsAre("stem", "head.0"));
+    EXPECT_EQ(quantize.max_drop, 0.01);
+    EXPECT_EQ(quantize.min_sqnr_db, 15);
+    EXPECT_EQ(quantize.min_speedup, 1.5);
     EXPECT_EQ(o.quantization.gate.max_accuracy_drop, 0.02);
     EXPECT_EQ(o.network.address, "::1");
     EXPECT_EQ(o.network.port, 1);
@@ -195,8 +214,11 @@ TEST(ConfigTest, TheFlagsDefaultsAreTheOptionsDefaults) {
   EXPECT_EQ(same->network.drain, options->network.drain);
   EXPECT_EQ(same->network.address, options->network.address);
   EXPECT_EQ(same->serving.queue_capacity, options->serving.queue_capacity);
-  EXPECT_EQ(same->quantization.ranges.method,
-            options->quantization.ranges.method);
+  EXPECT_EQ(same->quantization.options.ranges.method,
+            options->quantization.options.ranges.method);
+  EXPECT_EQ(same->quantization.options.bias_correction,
+            options->quantization.options.bias_correction);
+  EXPECT_FALSE(same->quantization.options.max_drop.has_value());
   EXPECT_EQ(same->quantization.reading.max_sample_bytes,
             options->quantization.reading.max_sample_bytes);
   EXPECT_EQ(same->quantization.reading.images.interpolation,

@@ -306,6 +306,60 @@ TEST_F(ServiceTest, ARefusalComesWithItsNumbers) {
               HasSubstr("the gate refused"));
 }
 
+TEST_F(ServiceTest, ABudgetThatIsNotKeptIsARefusalWithItsReport) {
+  Start();
+  v1::QuantizeRequest request;
+  request.set_max_drop(0);
+  request.set_report(true);
+  v1::QuantizeResult refused;
+  const auto result = client_->Quantize(request, nullptr, &refused);
+  EXPECT_EQ(result.status().code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(result.status().message()),
+              HasSubstr("budget not reachable: wanted a drop"));
+  EXPECT_TRUE(refused.gate().passed());
+  EXPECT_FALSE(refused.report().budget().reached());
+  EXPECT_THAT(refused.report_html(), HasSubstr("budget not reachable"));
+  EXPECT_THAT(testing::HttpGet(server_->metrics_port()),
+              HasSubstr("quantserve_quantization_runs_total{result=\"refused\"}"
+                        " 1\n"));
+  EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 1);
+}
+
+TEST_F(ServiceTest, ARequestsOptionsWinOverTheConfiguredOnes) {
+  options_.quantization.options.keep_fp32 = {"stem"};
+  options_.quantization.options.max_drop = 0.5;
+  Start();
+  const auto start = client_->GetStatus()->models(0).last_quantization();
+  EXPECT_THAT(start.report().notes(), ElementsAre("kept stem"));
+  EXPECT_TRUE(start.report().budget().reached());
+  v1::QuantizeRequest request;
+  request.add_keep_fp32("head");
+  const auto result = client_->Quantize(request, nullptr);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report().notes(), ElementsAre("kept head"));
+  EXPECT_EQ(result->report_html(), "");
+  request.set_max_drop(0);
+  EXPECT_FALSE(client_->Quantize(request, nullptr).ok());
+}
+
+// A report is for who asked for it, once.
+TEST_F(ServiceTest, TheReportIsSentAndNotKept) {
+  Start();
+  v1::QuantizeRequest request;
+  request.set_report(true);
+  request.set_dry_run(true);
+  const auto result = client_->Quantize(request, nullptr);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_THAT(result->report_html(), HasSubstr("fake"));
+  EXPECT_THAT(result->report_html(), Not(HasSubstr("fake.pt")));
+  EXPECT_THAT(result->report_json(), HasSubstr("\"counts\":[1,1,"));
+  EXPECT_THAT(result->report_json(), HasSubstr("\"LibTorch\""));
+  const auto status = client_->GetStatus();
+  const v1::QuantizeResult& last = status->models(0).last_quantization();
+  EXPECT_EQ(last.report_html() + last.report_json(), "");
+  EXPECT_EQ(last.report().layers_size(), 1);
+}
+
 TEST_F(ServiceTest, ASecondJobIsAbortedAndTheFirstGoesOn) {
   Start();
   controls_->quantizes.Close();

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -31,10 +32,20 @@ bool WriteAll(int file, const std::string& bytes) {
 }  // namespace
 
 absl::Status CheckReportFile(const std::string& path) {
-  if (IsPage(path) || absl::EndsWith(path, ".json")) return absl::OkStatus();
-  return UsageError(absl::StrCat("flag --report is \"", path,
-                                 "\", want a name that ends in .html or "
-                                 ".json"));
+  if (!IsPage(path) && !absl::EndsWith(path, ".json")) {
+    return UsageError(absl::StrCat("flag --report is \"", path,
+                                   "\", want a name that ends in .html or "
+                                   ".json"));
+  }
+  const std::filesystem::path folder =
+      std::filesystem::path(path).parent_path();
+  std::error_code error;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, error)) {
+    return UsageError(absl::StrCat("flag --report is \"", path,
+                                   "\", but there is no folder ",
+                                   folder.string()));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SaveReport(const v1::QuantizeResult& result,

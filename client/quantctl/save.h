@@ -8,7 +8,8 @@
 
 namespace quantserve {
 
-// OK if `path` ends in .html or .json; else a usage error.
+// OK if `path` ends in .html or .json and its folder is there; else a usage
+// error: for checking a command line before a minute of work.
 absl::Status CheckReportFile(const std::string& path);
 
 // Writes the page or the JSON of `result`, as the path's ending says: through a

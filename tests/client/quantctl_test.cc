@@ -1,5 +1,8 @@
+#include <cstdint>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <vector>
 
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
@@ -8,7 +11,9 @@
 #include "client/quantctl/image.h"
 #include "client/quantctl/input.h"
 #include "client/quantctl/load.h"
+#include "client/quantctl/npy.h"
 #include "client/quantctl/report.h"
+#include "client/quantctl/save.h"
 #include "client/quantctl/table.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -126,7 +131,7 @@ TEST_F(InputTest, IsASampleOfAShard) {
   const auto input = ReadInput(Model({3, 32, 32}));
   ASSERT_TRUE(input.ok()) << input.status();
   EXPECT_EQ((*input)->label, 9);
-  const v1::Tensor& tensor = (*input)->tensor;
+  const v1::Tensor& tensor = (*input)->tensors[0];
   EXPECT_EQ(tensor.dtype(), v1::UINT8);
   EXPECT_THAT(tensor.shape(), ElementsAre(1, 3, 32, 32));
   EXPECT_EQ(tensor.data().size(), 3072);
@@ -137,10 +142,10 @@ TEST_F(InputTest, IsARawTensorOfSeveralSamples) {
   absl::SetFlag(&FLAGS_raw, WriteFile("raw", std::string(3 * 2 * 4, '\0')));
   const auto floats = ReadInput(Model({2}));
   ASSERT_TRUE(floats.ok()) << floats.status();
-  EXPECT_THAT((*floats)->tensor.shape(), ElementsAre(3, 2));
+  EXPECT_THAT((*floats)->tensors[0].shape(), ElementsAre(3, 2));
   absl::SetFlag(&FLAGS_dtype, "uint8");
   const auto bytes = ReadInput(Model({2}));
-  EXPECT_THAT((*bytes)->tensor.shape(), ElementsAre(12, 2));
+  EXPECT_THAT((*bytes)->tensors[0].shape(), ElementsAre(12, 2));
 }
 
 TEST_F(InputTest, EachMistakeIsNamed) {
@@ -222,6 +227,124 @@ TEST(ReportTest, TellsWhyAVariantIsNotServed) {
   variant->set_unavailable_reason("the gate refused");
   EXPECT_THAT(StatusText(status),
               HasSubstr("int8 is not served: the gate refused"));
+}
+
+// An .npy file: `header` padded as NumPy does, then `data`.
+std::string NpyFile(std::string header, const std::string& data) {
+  header.resize(117, ' ');
+  header += '\n';
+  return std::string("\x93NUMPY\x01\x00\x76\x00", 10) + header + data;
+}
+
+std::string NpyHeader(const std::string& type, const std::string& shape) {
+  return "{'descr': '" + type + "', 'fortran_order': False, 'shape': (" +
+         shape + "), }";
+}
+
+template <typename T>
+std::string Elements(std::vector<T> values) {
+  return {reinterpret_cast<const char*>(values.data()),
+          values.size() * sizeof(T)};
+}
+
+TEST(NpyTest, ElementsBecomeWhatTheWireKnows) {
+  const struct {
+    const char* type;
+    std::string data, want;
+    v1::DataType dtype;
+  } kCases[] = {{"<f4", Elements<float>({1, 2, 3, -4}),
+                 Elements<float>({3, -4}), v1::FP32},
+                {"<f8", Elements<double>({1, 2, 3, -4}),
+                 Elements<float>({3, -4}), v1::FP32},
+                {"|u1", Elements<uint8_t>({1, 2, 3, 255}),
+                 Elements<uint8_t>({3, 255}), v1::UINT8},
+                {"|i1", Elements<int8_t>({1, 2, 3, -4}),
+                 Elements<int64_t>({3, -4}), v1::INT64},
+                {"<u2", Elements<uint16_t>({1, 2, 3, 65535}),
+                 Elements<int64_t>({3, 65535}), v1::INT64},
+                {"<i4", Elements<int32_t>({1, 2, 3, -4}),
+                 Elements<int64_t>({3, -4}), v1::INT64},
+                {"<i8", Elements<int64_t>({1, 2, 3, -4}),
+                 Elements<int64_t>({3, -4}), v1::INT64}};
+  for (const auto& c : kCases) {
+    const auto samples = ReadNumPyFile(
+        WriteFile("types.npy", NpyFile(NpyHeader(c.type, "2, 2"), c.data)), 1);
+    ASSERT_TRUE(samples.ok()) << samples.status();
+    ASSERT_EQ(samples->size(), 1);
+    EXPECT_EQ((*samples)[0].dtype, c.dtype) << c.type;
+    EXPECT_EQ((*samples)[0].data, c.want) << c.type;
+    EXPECT_THAT((*samples)[0].shape, ElementsAre(2));
+  }
+}
+
+TEST(NpyTest, EveryMistakeIsNamedWithTheFile) {
+  const std::string good =
+      NpyFile(NpyHeader("<f4", "2, 2"), "0123456789abcdef");
+  std::string long_header = good;
+  long_header[6] = 2;  // then the length has four bytes
+  const struct {
+    std::string bytes;
+    const char* message;
+  } kCases[] = {
+      {"", "is no .npy array"},
+      {"hello, world", "is no .npy array"},
+      {good.substr(0, 40), "is cut off in its header"},
+      {long_header, "has a header that is too long"},
+      {good.substr(0, good.size() - 9), "is cut off in sample 0"},
+      {good.substr(0, good.size() - 1), "is cut off in sample 1"},
+      {NpyFile(NpyHeader(">f4", "2, 2"), ""), "elements of type '>f4"},
+      {NpyFile(NpyHeader("<f2", "2, 2"), ""), "elements of type '<f2"},
+      {NpyFile(NpyHeader("|O", "2, 2"), ""), "elements of type '|O"},
+      {NpyFile("{'descr': '<f4', 'fortran_order': True, 'shape': (2, 2), }",
+               ""),
+       "Fortran order"},
+      {NpyFile("{}", ""), "elements of type"},
+      {NpyFile("{'descr':", ""), "elements of type"},
+      {NpyFile(NpyHeader("<f4", ""), ""), "holds no samples"},
+      {NpyFile(NpyHeader("<f4", "2, x"), ""), "has a shape that is none"},
+      {NpyFile(NpyHeader("<f4", "2, -2"), ""), "has a shape that is none"},
+      {NpyFile(NpyHeader("<f4", "1,"), "0123"), "has 1 samples, flag --index"},
+      {NpyFile(NpyHeader("<f4", "2, 4294967296, 4294967296"), ""),
+       "has samples larger than"},
+      {NpyFile(NpyHeader("<f4", "2, 9223372036854775807"), ""),
+       "has samples larger than"},
+  };
+  for (const auto& c : kCases) {
+    const std::string path = WriteFile("bad.npy", c.bytes);
+    const auto samples = ReadNumPyFile(path, 1);
+    EXPECT_EQ(samples.status().code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(samples.status().message()), HasSubstr(path));
+    EXPECT_THAT(std::string(samples.status().message()), HasSubstr(c.message));
+  }
+  const std::string zip = WriteFile("bad.npz", "PK but no archive");
+  EXPECT_THAT(std::string(ReadNumPyFile(zip, 0).status().message()),
+              HasSubstr("bad.npz is no .npz archive"));
+  EXPECT_EQ(ReadNumPyFile("/no/such.npy", 0).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST(SaveTest, AReportTakesItsPlaceWholeOrNotAtAll) {
+  EXPECT_TRUE(CheckReportFile("a.html").ok());
+  EXPECT_TRUE(CheckReportFile(::testing::TempDir() + "/a.json").ok());
+  EXPECT_TRUE(IsUsageError(CheckReportFile("/no/such/dir/a.json")));
+  EXPECT_TRUE(IsUsageError(CheckReportFile("a.pdf")));
+  const std::string path = WriteFile("saved.html", "old");
+  v1::QuantizeResult result;
+  EXPECT_EQ(SaveReport(result, path).code(),
+            absl::StatusCode::kFailedPrecondition);
+  const auto bytes = [&path] {
+    std::ifstream file(path);
+    return std::string(std::istreambuf_iterator<char>(file), {});
+  };
+  EXPECT_EQ(bytes(), "old");
+  result.set_report_html("<!doctype html>");
+  const absl::Status saved = SaveReport(result, path);
+  EXPECT_TRUE(saved.ok()) << saved;
+  EXPECT_EQ(bytes(), "<!doctype html>");
+  const absl::Status nowhere = SaveReport(result, "/no/such/dir/r.html");
+  EXPECT_EQ(nowhere.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(nowhere.message()),
+              HasSubstr("cannot write /no/such/dir/r.html"));
 }
 
 }  // namespace

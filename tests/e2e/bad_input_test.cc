@@ -1,7 +1,6 @@
 // What users get wrong: each mistake is one clear line that names the thing,
 // and a running server goes on serving.
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <functional>
@@ -304,21 +303,14 @@ TEST_F(BadInputTest, ABadQuantizationChangesNothing) {
     request.set_dry_run(true);
     v1::QuantizeResult refused;
     const auto result = client->Quantize(request, nullptr, &refused);
-    std::printf("%s: %s\n", name,
-                result.ok() ? result->gate().reason().c_str()
-                            : std::string(result.status().message()).c_str());
     if (!result.ok()) {
       EXPECT_THAT(std::string(result.status().message()),
                   HasSubstr("the gate refused the new variant: "));
       EXPECT_TRUE(refused.has_gate());
     }
+    EXPECT_GT((result.ok() ? *result : refused).report().samples(), 0) << name;
     EXPECT_EQ(client->Predict(good)->generation(), 1) << name;
   }
-  v1::QuantizeRequest one;
-  one.set_calibration_shard("one");
-  one.set_dry_run(true);
-  const auto result = client->Quantize(one, nullptr);
-  EXPECT_TRUE(result.ok()) << result.status();
 }
 
 TEST_F(BadInputTest, AModelOfNaNsIsServedInFp32AndNotQuantized) {
@@ -334,11 +326,11 @@ TEST_F(BadInputTest, AModelOfNaNsIsServedInFp32AndNotQuantized) {
   const auto status = client->GetStatus();
   ASSERT_TRUE(status.ok()) << status.status();
   const std::string reason = status->models(0).variants(1).unavailable_reason();
+  EXPECT_THAT(reason, HasSubstr("value \""));
   EXPECT_THAT(reason, HasSubstr("NaN or infinite"));
   const auto again = client->Quantize({}, nullptr);
   EXPECT_THAT(std::string(again.status().message()),
               HasSubstr("NaN or infinite"));
-  std::printf("%s\n", reason.c_str());
   EXPECT_EQ(client->Predict(request)->variant(), "fp32");
 }
 

@@ -50,8 +50,8 @@ class InputsTest : public ::testing::Test {
 
 TEST_F(InputsTest, TokenIdsAreServedQuantizedAndEvaluated) {
   const TestModel model = testing::OddModel("tokens");
-  ServerProcess server(model, {"--shard=words=" + dir_ + "/tokens.npy",
-                               "--shard=more=" + dir_ + "/pair.npz"});
+  ServerProcess server(model, {"--shard=words=" + dir_ +
+                               "/tokens.npy,more=" + dir_ + "/pair.npz"});
   server.AwaitReady();
   const auto client = server.NewClient();
   const auto status = client->GetStatus();
@@ -154,6 +154,36 @@ TEST_F(InputsTest, IdsBesideAPictureAreServedByName) {
       Ctl(server, {"predict", "--shard=" + dir_ + "/pair.npz", "--index=7"});
   EXPECT_EQ(predict.code, 0) << predict.err;
   EXPECT_EQ(Ctl(server, {"compare", "--requests=50"}).code, 0);
+}
+
+TEST_F(InputsTest, ImagesOfAFolderAreCutToTheModelsSize) {
+  const std::string images = "--shard=images=" + dir_ + "/folder";
+  v1::EvaluateRequest evaluate;
+  evaluate.set_shard("images");
+  v1::QuantizeRequest quantize;
+  quantize.set_calibration_shard("images");
+  quantize.set_dry_run(true);
+  {
+    ServerProcess server(
+        testing::SmallModel(),
+        {images, "--resize=36", "--crop=32", "--interpolation=bicubic",
+         "--max_samples=20", "--max_accuracy_drop=1"});
+    server.AwaitReady();
+    const auto client = server.NewClient();
+    const auto evaluated = client->Evaluate(evaluate);
+    ASSERT_TRUE(evaluated.ok()) << evaluated.status();
+    EXPECT_EQ(evaluated->evaluation().samples(), 20);
+    EXPECT_TRUE(evaluated->evaluation().has_accuracy());
+    const auto quantized = client->Quantize(quantize, nullptr);
+    ASSERT_TRUE(quantized.ok()) << quantized.status();
+    EXPECT_EQ(quantized->report().samples(), 20);
+  }
+  ServerProcess server(testing::SmallModel(), {images});
+  server.AwaitReady();
+  const auto refused = server.NewClient()->Evaluate(evaluate);
+  EXPECT_EQ(refused.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("a crop makes sizes equal"));
 }
 
 // The labels are FP32's own answers: a sample, its token ids and its answer

@@ -103,7 +103,7 @@ const std::string& OddModels() {
     const std::string script =
         absl::StrCat(QUANTSERVE_SOURCE_DIR, "/tests/e2e/write_models.py");
     // Its last file: there if all of them are.
-    const std::string last = dir + "/unknown_word.npy";
+    const std::string last = dir + "/done";
     std::error_code error;
     if (!std::filesystem::exists(last, error) ||
         std::filesystem::last_write_time(last, error) <

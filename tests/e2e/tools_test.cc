@@ -110,8 +110,8 @@ TEST_F(ToolsTest, QuantctlWritesTheReportThatTheServerSends) {
 
   const Finished nowhere =
       Ctl({"quantize", "--dry_run", "--report=/no/such/dir/r.html"});
-  EXPECT_EQ(nowhere.code, 1);
-  EXPECT_THAT(nowhere.err, HasSubstr("NOT_FOUND: cannot write /no/such/dir"));
+  EXPECT_EQ(nowhere.code, 2);
+  EXPECT_THAT(nowhere.err, HasSubstr("there is no folder /no/such/dir"));
 }
 
 TEST_F(ToolsTest, QuantctlTellsMistakesFromRefusals) {

@@ -5,13 +5,15 @@
 
 NAME.pt and NAME.npz for tokens (ids in), pair (ids and a picture in) and nan
 (logits that are NaN for some samples); no_tensor.pt takes a number, nothing.pt
-returns none. Labels are what the model itself answers.
+returns none. Labels are what the model itself answers. folder/ holds images of
+two classes and many sizes.
 """
 import os
 import sys
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import nn
 
 WORDS, LENGTH, CLASSES, SAMPLES = 50, 12, 4, 96
@@ -77,6 +79,15 @@ def write(directory, name, model, *inputs):
              **{key: value.numpy() for key, value in arrays.items()})
 
 
+def write_folder(directory):
+    rng = np.random.default_rng(1)
+    for i in range(24):
+        folder = os.path.join(directory, "cat" if i < 12 else "dog")
+        os.makedirs(folder, exist_ok=True)
+        pixels = rng.integers(0, 256, (40 + i, 60 - i, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(os.path.join(folder, f"{i:02}.png"))
+
+
 def main():
     directory = sys.argv[1]
     os.makedirs(directory, exist_ok=True)
@@ -88,8 +99,9 @@ def main():
     write(directory, "no_tensor", NoTensor())
     write(directory, "nothing", Nothing())
     np.save(os.path.join(directory, "tokens.npy"), ids.numpy())
-    np.save(os.path.join(directory, "unknown_word.npy"),
-            np.full((4, LENGTH), WORDS + 7))
+    write_folder(os.path.join(directory, "folder"))
+    with open(os.path.join(directory, "done"), "w"):
+        pass
 
 
 main()

@@ -88,7 +88,7 @@ absl::StatusOr<Model> OpenBenchModel(const std::string& name, int64_t size) {
   if (std::filesystem::exists(path)) {
     auto torch = TorchModel::Load(path, kMaxModelBytes);
     if (!torch.ok()) return torch.status();
-    auto plan = (*torch)->Import({3, size, size});
+    auto plan = (*torch)->Import({{{3, size, size}}});
     if (plan.ok()) {
       model.torch = *std::move(torch);
       model.fp32 = *std::move(plan);

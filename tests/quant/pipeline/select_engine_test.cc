@@ -63,7 +63,7 @@ EngineCandidate Broken(const std::string& name) {
 
 SelectionOptions Options() {
   SelectionOptions options;
-  options.probe = {1, 2, 3, 4, 5, 6, 7, 8};
+  options.probe = {{1, 2, 3, 4, 5, 6, 7, 8}};
   options.probe_samples = 2;
   options.min_sqnr_db = 20;
   return options;

@@ -39,7 +39,10 @@ void AddOptions(const QuantizeSpec& spec, Facts* facts) {
   facts->emplace_back("bias correction",
                       BiasCorrectionName(options.bias_correction));
   facts->emplace_back("equalization", EqualizeModeName(options.equalize));
-  facts->emplace_back("kept in FP32", absl::StrJoin(options.keep_fp32, ", "));
+  facts->emplace_back("kept in FP32",
+                      options.keep_fp32.empty()
+                          ? "none"
+                          : absl::StrJoin(options.keep_fp32, ", "));
   facts->emplace_back("most drop", Wanted(options.max_drop));
   facts->emplace_back("least SQNR, dB", Wanted(options.min_sqnr_db));
   facts->emplace_back("least speed-up", Wanted(options.min_speedup));

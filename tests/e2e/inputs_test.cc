@@ -96,13 +96,22 @@ TEST_F(InputsTest, TokenIdsAreServedQuantizedAndEvaluated) {
   ASSERT_TRUE(evaluated.ok()) << evaluated.status();
   EXPECT_EQ(evaluated->evaluation().samples(), 96);
 
+  // quantctl sends the sample that it names: the last 12 numbers of the file.
+  const std::string file = testing::ReadBytes(dir_ + "/tokens.npy");
+  std::vector<int64_t> last(12);
+  std::memcpy(last.data(), file.data() + file.size() - 96, 96);
+  *request.mutable_inputs(0) = Ids(last);
+  request.set_variant("fp32");
+  const auto answer = client->Predict(request);
+  ASSERT_TRUE(answer.ok()) << answer.status();
   for (const char* shard : {"tokens.npy", "tokens.npz"}) {
     const Finished predict =
         Ctl(server, {"predict", absl::StrCat("--shard=", dir_, "/", shard),
-                     "--index=95", "--format=json"});
-    EXPECT_EQ(predict.code, 0) << predict.err;
-    EXPECT_EQ(nlohmann::json::parse(predict.out)["samples"][0]["top_k"].size(),
-              4);
+                     "--index=95", "--variant=fp32", "--format=json"});
+    ASSERT_EQ(predict.code, 0) << predict.err;
+    const auto json = nlohmann::json::parse(predict.out);
+    EXPECT_EQ(json["samples"][0]["top_k"].size(), 4);
+    EXPECT_EQ(json["outputs"].begin().value()["data"], Logits(*answer));
   }
   EXPECT_EQ(Ctl(server, {"bench", "--requests=50"}).code, 0);
   const std::pair<std::vector<std::string>, const char*> mistakes[] = {
@@ -188,7 +197,7 @@ TEST_F(InputsTest, ImagesOfAFolderAreCutToTheModelsSize) {
 
 // The labels are FP32's own answers: a sample, its token ids and its answer
 // belong together only if all of them come through in order.
-TEST_F(InputsTest, QuantctlSendsTheSampleThatItNames) {
+TEST_F(InputsTest, IdsAndPicturesStayTogether) {
   ServerProcess server(testing::OddModel("pair"));
   server.AwaitReady();
   v1::EvaluateRequest evaluate;

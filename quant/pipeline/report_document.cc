@@ -18,18 +18,25 @@ std::string SpecsText(const std::vector<TensorSpec>& specs) {
   });
 }
 
-std::string BudgetText(const QuantizeOptions& options) {
-  std::vector<std::string> parts;
-  const auto add = [&parts](const char* name, std::optional<double> value) {
-    if (value) parts.push_back(absl::StrCat(name, " ", *value));
-  };
-  add("max_drop", options.max_drop);
-  add("min_sqnr_db", options.min_sqnr_db);
-  add("min_speedup", options.min_speedup);
-  return parts.empty() ? "none" : absl::StrJoin(parts, ", ");
+std::string Wanted(const std::optional<double>& value) {
+  return value ? absl::StrCat(*value) : "any";
 }
 
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> OptionFacts(
+    const QuantizeOptions& options) {
+  return {{"Range method asked for", RangeMethodName(options.ranges.method)},
+          {"Bias correction asked for",
+           BiasCorrectionName(options.bias_correction)},
+          {"Equalization asked for", EqualizeModeName(options.equalize)},
+          {"Layers to keep in FP32",
+           options.keep_fp32.empty() ? "none"
+                                     : absl::StrJoin(options.keep_fp32, ", ")},
+          {"Most drop", Wanted(options.max_drop)},
+          {"Least SQNR, dB", Wanted(options.min_sqnr_db)},
+          {"Least speed-up", Wanted(options.min_speedup)}};
+}
 
 ReportDocument DescribeQuantization(const ModelPipeline& pipeline,
                                     const QuantizeOptions& options,
@@ -50,13 +57,7 @@ ReportDocument DescribeQuantization(const ModelPipeline& pipeline,
   facts.emplace_back("Outputs", SpecsText(info.outputs));
   facts.emplace_back("Samples in the shard's source",
                      absl::StrCat(shard.population()));
-  facts.emplace_back("Range method asked for",
-                     RangeMethodName(options.ranges.method));
-  facts.emplace_back("Bias correction asked for",
-                     BiasCorrectionName(options.bias_correction));
-  facts.emplace_back("Equalization asked for",
-                     EqualizeModeName(options.equalize));
-  facts.emplace_back("Budget asked for", BudgetText(options));
+  for (auto& fact : OptionFacts(options)) facts.push_back(std::move(fact));
   facts.emplace_back("Engine asked for", EngineChoiceName(model.engine_choice));
   facts.emplace_back("Threads", absl::StrCat(model.engine.threads));
   facts.emplace_back("LibTorch", LibTorchVersion());

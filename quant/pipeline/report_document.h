@@ -3,12 +3,18 @@
 
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "quant/eval/evaluate.h"
 #include "quant/pipeline/pipeline.h"
 #include "quant/report/quantization_report.h"
 
 namespace quantserve {
+
+// The options in words, as facts of a report.
+std::vector<std::pair<std::string, std::string>> OptionFacts(
+    const QuantizeOptions& options);
 
 // What was quantized, from what, with which options, versions and processor,
 // and what it found out; without variants. The title is the file's name.

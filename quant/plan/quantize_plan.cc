@@ -31,11 +31,11 @@ std::vector<NodeOutcome> DecideNodes(
         break;
       case OpKind::kIsland:
         outcome.op = std::get<IslandAttrs>(node.attrs).island->op();
-        outcome.reason = outcome.op.find("prim::If") != std::string::npos ||
-                                 outcome.op.find("prim::Loop") !=
-                                     std::string::npos
-                             ? "control flow that depends on data"
-                             : "operator has no 8-bit form";
+        outcome.reason =
+            outcome.op.find("prim::If") != std::string::npos ||
+                    outcome.op.find("prim::Loop") != std::string::npos
+                ? "control flow that depends on data"
+                : "operator has no 8-bit form";
         break;
       case OpKind::kPad:
         outcome.quantized = any_u8 && std::get<PadAttrs>(node.attrs).value == 0;

@@ -17,9 +17,9 @@ absl::Status CheckReportPath(absl::string_view path) {
 absl::Status WriteReport(const ReportDocument& document,
                          absl::string_view path) {
   QS_RETURN_IF_ERROR(CheckReportPath(path));
-  return WriteFileAtomically(
-      std::string(path), absl::EndsWith(path, ".html") ? ReportHtml(document)
-                                                       : ReportJson(document));
+  return WriteFileAtomically(std::string(path), absl::EndsWith(path, ".html")
+                                                    ? ReportHtml(document)
+                                                    : ReportJson(document));
 }
 
 }  // namespace quantserve

@@ -37,8 +37,8 @@ bool IsIdentity(const jit::Node* node) {
 // What reports call an island: the operators in it that compute, in order.
 std::string IslandName(const jit::Graph& graph) {
   constexpr size_t kMaxNames = 4;
-  static const auto* kPlumbing =
-      new std::set<std::string>{"aten::to",      "aten::contiguous", "aten::permute", "aten::transpose",
+  static const auto* kPlumbing = new std::set<std::string>{
+      "aten::to",      "aten::contiguous", "aten::permute", "aten::transpose",
       "aten::reshape", "aten::view",       "aten::expand",  "aten::slice"};
   std::vector<std::string> names;
   size_t more = 0;

@@ -3,8 +3,8 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "quant/base/cpu.h"
+#include "quant/pipeline/report_document.h"
 #include "quant/report/report.h"
 
 namespace quantserve {
@@ -25,27 +25,6 @@ VariantSummary Summary(const char* name, std::string engine,
   summary.latency_p50 = evaluation->latency_p50;
   summary.latency_p99 = evaluation->latency_p99;
   return summary;
-}
-
-std::string Wanted(const std::optional<double>& value) {
-  return value.has_value() ? absl::StrCat(*value) : "any";
-}
-
-using Facts = std::vector<std::pair<std::string, std::string>>;
-
-void AddOptions(const QuantizeSpec& spec, Facts* facts) {
-  const QuantizeOptions& options = spec.options;
-  facts->emplace_back("range method", RangeMethodName(options.ranges.method));
-  facts->emplace_back("bias correction",
-                      BiasCorrectionName(options.bias_correction));
-  facts->emplace_back("equalization", EqualizeModeName(options.equalize));
-  facts->emplace_back("kept in FP32",
-                      options.keep_fp32.empty()
-                          ? "none"
-                          : absl::StrJoin(options.keep_fp32, ", "));
-  facts->emplace_back("most drop", Wanted(options.max_drop));
-  facts->emplace_back("least SQNR, dB", Wanted(options.min_sqnr_db));
-  facts->emplace_back("least speed-up", Wanted(options.min_speedup));
 }
 
 // Nothing if it is too large, which the notes then say.
@@ -81,7 +60,9 @@ ReportDocument MakeReportDocument(const RpcEnvironment& env,
                   : WasRefused(run) ? std::string(run.status.message())
                                     : "failed"},
       {"gate", run.gate.has_value() ? run.gate->reason : ""}};
-  AddOptions(run.spec, &document.facts);
+  for (auto& fact : OptionFacts(run.spec.options)) {
+    document.facts.push_back(std::move(fact));
+  }
   document.variants = {
       Summary("fp32", run.fp32_engine, run.fp32, run.fp32_size_bytes),
       Summary("int8", run.engine.has_value() ? run.engine->engine : "",

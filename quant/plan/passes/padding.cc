@@ -9,8 +9,8 @@ namespace {
 
 bool MovesBytes(OpKind kind) {
   return kind == OpKind::kPad || kind == OpKind::kReshape ||
-         kind == OpKind::kSlice || kind == OpKind::kPermute || kind == OpKind::kMaxPool ||
-         kind == OpKind::kConcat;
+         kind == OpKind::kSlice || kind == OpKind::kPermute ||
+         kind == OpKind::kMaxPool || kind == OpKind::kConcat;
 }
 
 }  // namespace

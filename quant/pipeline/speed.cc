@@ -2,6 +2,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,19 @@ void JudgeSpeed(double min_speedup, const CompiledVariant& fp32,
   report->budget = std::move(budget);
 }
 
+namespace {
+
+// A step is called "NODE what it does". What the engine adds around a node
+// ("NODE.padding", "NODE.in0", "NODE.f32") is part of what the node costs.
+std::string LayerOf(const std::string& step,
+                    const std::set<std::string>& layers) {
+  const std::string node = step.substr(0, step.find(' '));
+  if (layers.count(node) > 0) return node;
+  return node.substr(0, node.rfind('.'));
+}
+
+}  // namespace
+
 absl::Status FillTimes(const Engine& engine, LayerTime which,
                        QuantizationReport* report) {
   constexpr int kRuns = 15;
@@ -48,8 +62,12 @@ absl::Status FillTimes(const Engine& engine, LayerTime which,
   if (onednn == nullptr) return absl::OkStatus();
   QS_ASSIGN_OR_RETURN(const std::vector<StepTime> steps,
                       onednn->Profile(1, kRuns));
+  std::set<std::string> layers;
+  for (const LayerReport& layer : report->layers) layers.insert(layer.name);
   std::map<std::string, double> seconds;
-  for (const StepTime& step : steps) seconds[step.name] += step.seconds;
+  for (const StepTime& step : steps) {
+    seconds[LayerOf(step.name, layers)] += step.seconds;
+  }
   for (LayerReport& layer : report->layers) {
     const auto found = seconds.find(layer.name);
     if (found == seconds.end()) continue;

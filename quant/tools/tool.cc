@@ -91,8 +91,13 @@ absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags() {
   ReadShardOptions options;
   options.images.resize = absl::GetFlag(FLAGS_resize);
   options.images.crop = absl::GetFlag(FLAGS_crop);
-  QS_ASSIGN_OR_RETURN(options.images.interpolation,
-                      ParseInterpolation(absl::GetFlag(FLAGS_interpolation)));
+  const std::string name = absl::GetFlag(FLAGS_interpolation);
+  const auto interpolation = ParseInterpolation(name);
+  if (!interpolation.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--interpolation=", name, ": ", interpolation.status().message()));
+  }
+  options.images.interpolation = *interpolation;
   options.max_samples = absl::GetFlag(FLAGS_max_samples);
   options.max_sample_bytes = absl::GetFlag(FLAGS_max_sample_bytes);
   options.seed = absl::GetFlag(FLAGS_draw_seed);

@@ -1,5 +1,6 @@
 #include "quant/base/memory.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <fstream>
 #include <string>
@@ -35,6 +36,27 @@ absl::StatusOr<ProcessMemory> ReadProcessMemory() {
     return absl::UnavailableError("/proc/self/status does not tell");
   }
   return memory;
+}
+
+absl::StatusOr<int64_t> AvailableMemoryBytes() {
+  std::ifstream file("/proc/meminfo");
+  int64_t available = -1;
+  for (std::string line; std::getline(file, line);) {
+    long long kib = 0;  // NOLINT(google-runtime-int): what sscanf wants
+    if (std::sscanf(line.c_str(), "MemAvailable: %lld kB", &kib) == 1) {
+      available = int64_t{kib} * 1024;
+    }
+  }
+  if (available < 0) {
+    return absl::UnavailableError("/proc/meminfo does not tell");
+  }
+  // "max" or nothing at all: no limit.
+  int64_t limit = 0, used = 0;
+  if (std::ifstream("/sys/fs/cgroup/memory.max") >> limit &&
+      std::ifstream("/sys/fs/cgroup/memory.current") >> used) {
+    available = std::min(available, std::max<int64_t>(0, limit - used));
+  }
+  return available;
 }
 
 }  // namespace quantserve

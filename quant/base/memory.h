@@ -23,4 +23,9 @@ struct ProcessMemory {
 // UNAVAILABLE where the system does not tell (no /proc).
 absl::StatusOr<ProcessMemory> ReadProcessMemory();
 
+// What the system could still give to this process without swapping: of the
+// machine, or of its control group if that has less. UNAVAILABLE where the
+// system does not tell.
+absl::StatusOr<int64_t> AvailableMemoryBytes();
+
 }  // namespace quantserve

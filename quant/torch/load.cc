@@ -13,6 +13,7 @@
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "quant/base/memory.h"
 #include "quant/base/status_macros.h"
 #include "quant/torch/wall.h"
 
@@ -39,6 +40,14 @@ absl::Status CheckFile(const std::string& path, int64_t max_bytes) {
   if (info.st_size > max_bytes) {
     return invalid(
         absl::StrCat("has ", info.st_size, " bytes, the limit is ", max_bytes));
+  }
+  // The file's weights, and the plan's copy of them.
+  const absl::StatusOr<int64_t> available = AvailableMemoryBytes();
+  if (available.ok() && info.st_size > *available / 2) {
+    return absl::ResourceExhaustedError(
+        absl::StrCat("model \"", path, "\" has ", info.st_size,
+                     " bytes and needs twice as much memory to load, ",
+                     *available, " bytes are available"));
   }
   std::ifstream in(path, std::ios::binary);
   char magic[4] = {};

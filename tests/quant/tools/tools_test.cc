@@ -129,6 +129,34 @@ TEST_F(ToolsTest, QuantizesAndEvaluates) {
 }
 
 // Pictures of different sizes, in a folder for each class.
+TEST_F(ToolsTest, WritesAReportThatTellsLayersApart) {
+  const Result page =
+      Quantize("model.pt", "shard.bin",
+               absl::StrCat("--samples=32 --report=", Path("report.html")));
+  ASSERT_EQ(page.code, 0) << page.err;
+  EXPECT_THAT(Slurp(Path("report.html")),
+              AllOf(HasSubstr("<!DOCTYPE html>"), HasSubstr("<svg")));
+  const Result r =
+      Quantize("model.pt", "shard.bin",
+               absl::StrCat("--samples=32 --report=", Path("report.json")));
+  ASSERT_EQ(r.code, 0) << r.err;
+  const auto report = nlohmann::json::parse(Slurp(Path("report.json")));
+  EXPECT_EQ(report.at("variants").size(), 2);
+  int timed = 0;
+  for (const auto& layer : report.at("quantization").at("layers")) {
+    EXPECT_TRUE(layer.at("local_sqnr_db").is_number()) << layer;
+    EXPECT_TRUE(layer.at("cumulative_sqnr_db").is_number()) << layer;
+    EXPECT_TRUE(layer.at("activation").at("range").is_object()) << layer;
+    timed += layer.at("int8_time_us").is_number() &&
+                     layer.at("fp32_time_us").is_number()
+                 ? 1
+                 : 0;
+  }
+  EXPECT_GE(timed, 2);
+  EXPECT_EQ(report.at("quantization").at("digest").get<std::string>().size(),
+            64);
+}
+
 TEST_F(ToolsTest, ReadsImageFoldersAndDrawsFromThem) {
   for (int i = 0; i < 30; ++i) {
     const std::string folder = Path(absl::StrCat("images/", i % 10));

@@ -4,7 +4,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
+
+#include "quant/base/memory.h"
 #include "quant/plan/quantize_plan.h"
 #include "quant/plan/reference.h"
 #include "quant/torch/calibrate.h"
@@ -451,6 +456,31 @@ TEST(ImportErrorsTest, OutputWithoutTheBatchIsRefused) {
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(plan.status().message()),
               ::testing::HasSubstr("first dimension is the batch"));
+}
+
+TEST(ImportErrorsTest, ModelThatTakesMoreInputsThanTheSamplesHaveIsRefused) {
+  ScriptModel model;
+  model.Linear("a", 4, 4).Forward("return self.a_apply(x)");
+  auto frozen = FreezeModel(model.module());
+  ASSERT_TRUE(frozen.ok());
+  const auto plan = ImportPlan(&*frozen, {{{4}}, {{4}}});
+  EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(plan.status().message()),
+              ::testing::HasSubstr("takes 1 inputs, the samples have 2"));
+}
+
+TEST(ImportErrorsTest, ModelLargerThanMemoryIsRefusedBeforeItIsRead) {
+  const auto available = AvailableMemoryBytes();
+  if (!available.ok()) GTEST_SKIP() << available.status();
+  const std::string path =
+      ::testing::TempDir() + "/larger_than_memory." + std::to_string(getpid());
+  std::ofstream(path) << "PK\x03\x04";
+  std::filesystem::resize_file(path, *available);  // sparse
+  const auto model = TorchModel::Load(path, int64_t{1} << 60);
+  std::filesystem::remove(path);
+  EXPECT_EQ(model.status().code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(model.status().message()),
+              ::testing::HasSubstr("bytes are available"));
 }
 
 }  // namespace

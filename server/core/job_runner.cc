@@ -12,6 +12,13 @@
 #include "quant/base/memory.h"
 
 namespace quantserve {
+namespace {
+
+std::string Title(const std::string& name, const std::string& owner) {
+  return owner.empty() ? name : absl::StrCat(name, " ", owner);
+}
+
+}  // namespace
 
 JobRunner::JobRunner(Options options)
     : options_(std::move(options)), thread_([this] { Loop(); }) {}
@@ -24,11 +31,11 @@ absl::StatusOr<std::shared_ptr<Job>> JobRunner::Start(JobSpec spec) {
     MutexLock lock(&mu_);
     if (stopping_) return absl::UnavailableError("the server is shutting down");
     if (job_ != nullptr) {
-      return absl::AbortedError(
-          absl::StrCat("another job is running: ", running_.name));
+      return absl::AbortedError(absl::StrCat(
+          "another job is running: ", Title(running_.name, running_.owner)));
     }
     job_ = job;
-    running_ = {spec.name, absl::Now(), {}, false};
+    running_ = {spec.name, spec.owner, absl::Now(), {}, false};
     next_ = std::move(spec);
   }
   changed_.NotifyAll();
@@ -40,6 +47,13 @@ std::optional<RunningJob> JobRunner::Running() const {
   if (job_ == nullptr) return std::nullopt;
   RunningJob running = running_;
   running.cancelled = job_->cancelled();
+  return running;
+}
+
+std::optional<RunningJob> JobRunner::RunningFor(
+    const std::string& owner) const {
+  std::optional<RunningJob> running = Running();
+  if (running.has_value() && running->owner != owner) running.reset();
   return running;
 }
 
@@ -92,7 +106,9 @@ void JobRunner::Run(JobSpec* spec, Job* job) {
       MutexLock lock(&mu_);
       running_.progress = progress;
     }
-    if (options_.observer) options_.observer(spec->name, progress);
+    if (options_.observer) {
+      options_.observer(Title(spec->name, spec->owner), progress);
+    }
     if (spec->on_progress) spec->on_progress(progress);
   };
   spec->work(control);

@@ -1,8 +1,7 @@
 // One long job at a time on a low-priority thread: quantizations, evaluations.
 //
-//   ASSIGN(auto job, runner.Start({"quantize", work, on_progress, done}));
-//   …
-//   job->Cancel();
+//   ASSIGN(auto job, runner.Start({"quantize", model, work, on_progress,
+//   done})); … job->Cancel();
 #pragma once
 
 #include <atomic>
@@ -21,7 +20,8 @@
 namespace quantserve {
 
 struct JobSpec {
-  std::string name;
+  std::string name;   // "quantize", …
+  std::string owner;  // the model that it is for; may be empty
   // The job itself. It returns soon after control.cancelled() says so.
   std::function<void(const JobControl&)> work;
   // Called from the job's thread, often; may be empty.
@@ -43,6 +43,7 @@ class Job {
 
 struct RunningJob {
   std::string name;
+  std::string owner;
   absl::Time started;
   Progress progress;
   bool cancelled = false;  // it was asked to stop
@@ -57,6 +58,7 @@ class JobRunner {
     // Added to the thread's nice value: serving goes first.
     int nice = 10;
     // Sees the progress of every job, before its own on_progress; may be empty.
+    // The job is called by its name and its owner's.
     std::function<void(const std::string& job, const Progress&)> observer;
   };
 
@@ -72,6 +74,8 @@ class JobRunner {
 
   // What is running now.
   std::optional<RunningJob> Running() const;
+  // The same, if it is `owner`'s.
+  std::optional<RunningJob> RunningFor(const std::string& owner) const;
 
   // Takes no more jobs and cancels the one that runs. Never blocks.
   void Close();

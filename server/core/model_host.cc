@@ -8,16 +8,6 @@
 namespace quantserve {
 namespace {
 
-WorkerPool::Options PoolOptions(const ServerOptions& options,
-                                const ModelHost::Deps& deps) {
-  WorkerPool::Options pool;
-  pool.workers = options.serving.workers;
-  pool.queue_capacity = options.serving.queue_capacity;
-  pool.preprocessing = options.model.preprocessing;
-  pool.configure_thread = deps.configure_thread;
-  return pool;
-}
-
 // What one thread tells another once.
 class Handover {
  public:
@@ -42,22 +32,18 @@ class Handover {
 
 }  // namespace
 
-ModelHost::ModelHost(const ServerOptions& options, Deps deps)
-    : options_(options),
+ModelHost::ModelHost(const ServedModelConfig& config, Deps deps)
+    : config_(config),
       pipeline_(std::move(deps.pipeline)),
       shards_(std::move(deps.shards)),
       class_names_(std::move(deps.class_names)),
-      metrics_(deps.metrics),
+      server_metrics_(deps.metrics),
+      metrics_(&deps.metrics->ForModel(config.model.name)),
+      jobs_(deps.jobs),
       on_run_(std::move(deps.on_run)),
-      pool_(PoolOptions(options, deps)),
       quantizer_({pipeline_.get(), shards_.get(), &registry_, metrics_,
-                  std::move(deps.int8_self_test), options.serving.workers,
-                  options.model.bf16, options.quantization}),
-      jobs_({deps.configure_thread, /*nice=*/10, std::move(deps.observer)}) {
-  metrics_->SetServing(options.serving.workers, options.serving.queue_capacity);
-}
-
-ModelHost::~ModelHost() { StopJobs(); }
+                  std::move(deps.int8_self_test), deps.workers,
+                  config.model.bf16, config.quantization}) {}
 
 absl::Status ModelHost::StartUp() {
   // Shared with the job's thread, which may still be inside Give when this one
@@ -66,10 +52,11 @@ absl::Status ModelHost::StartUp() {
   auto result = std::make_shared<absl::Status>();
   JobSpec spec;
   spec.name = "start";
+  spec.owner = name();
   spec.work = [this, result](const JobControl& control) {
     *result = quantizer_.PublishFloat(control);
     if (!result->ok()) return;
-    if (options_.quantization.calibration_shard.empty()) {
+    if (config_.quantization.calibration_shard.empty()) {
       registry_.SetUnavailable(VariantId::kInt8,
                                "no calibration shard is configured");
       return;
@@ -83,10 +70,10 @@ absl::Status ModelHost::StartUp() {
     }
   };
   spec.done = [finished, result] { finished->Give(*result); };
-  metrics_->SetJobRunning(true);
-  QS_RETURN_IF_ERROR(jobs_.Start(std::move(spec)).status());
+  server_metrics_->SetJobRunning(true);
+  QS_RETURN_IF_ERROR(jobs_->Start(std::move(spec)).status());
   const absl::Status status = finished->Await();
-  metrics_->SetJobRunning(false);
+  server_metrics_->SetJobRunning(false);
   QS_RETURN_IF_ERROR(status);
   MutexLock lock(&mu_);
   started_ = true;
@@ -102,7 +89,7 @@ absl::Status ModelHost::CheckStarted() const {
 absl::StatusOr<QuantizeSpec> ModelHost::MakeQuantizeSpec(
     absl::string_view range_method, absl::string_view shard, int64_t samples,
     bool dry_run) const {
-  const QuantizationConfig& config = options_.quantization;
+  const QuantizationConfig& config = config_.quantization;
   QuantizeSpec spec;
   spec.options = config.options;
   spec.options.force = true;
@@ -129,7 +116,7 @@ absl::StatusOr<EvaluateSpec> ModelHost::MakeEvaluateSpec(
     absl::string_view variant, absl::string_view shard, int64_t samples) const {
   EvaluateSpec spec{
       std::string(variant),
-      shard.empty() ? options_.quantization.test_shard : std::string(shard),
+      shard.empty() ? config_.quantization.test_shard : std::string(shard),
       samples};
   if (samples < 0) {
     return absl::InvalidArgumentError(
@@ -150,14 +137,15 @@ absl::StatusOr<std::shared_ptr<Job>> ModelHost::Quantize(QuantizeSpec spec,
   auto run = std::make_shared<std::shared_ptr<const QuantizationRun>>();
   JobSpec job;
   job.name = "quantize";
+  job.owner = name();
   job.work = [this, spec = std::move(spec), run](const JobControl& control) {
-    metrics_->SetJobRunning(true);
+    server_metrics_->SetJobRunning(true);
     *run = RunQuantization(spec, control);
-    metrics_->SetJobRunning(false);
+    server_metrics_->SetJobRunning(false);
   };
   job.on_progress = std::move(on_progress);
   job.done = [run, done = std::move(done)] { done(std::move(*run)); };
-  return jobs_.Start(std::move(job));
+  return jobs_->Start(std::move(job));
 }
 
 absl::StatusOr<std::shared_ptr<Job>> ModelHost::Evaluate(EvaluateSpec spec,
@@ -167,15 +155,16 @@ absl::StatusOr<std::shared_ptr<Job>> ModelHost::Evaluate(EvaluateSpec spec,
   auto outcome = std::make_shared<absl::StatusOr<EvaluationOutcome>>();
   JobSpec job;
   job.name = "evaluate";
+  job.owner = name();
   job.work = [this, spec = std::move(spec),
               outcome](const JobControl& control) {
-    metrics_->SetJobRunning(true);
+    server_metrics_->SetJobRunning(true);
     *outcome = quantizer_.Evaluate(spec, control);
-    metrics_->SetJobRunning(false);
+    server_metrics_->SetJobRunning(false);
   };
   job.on_progress = std::move(on_progress);
   job.done = [outcome, done = std::move(done)] { done(std::move(*outcome)); };
-  return jobs_.Start(std::move(job));
+  return jobs_->Start(std::move(job));
 }
 
 std::shared_ptr<const QuantizationRun> ModelHost::last_run() const {

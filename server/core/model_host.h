@@ -1,4 +1,5 @@
-// One served model: its variants, its workers, its jobs. What the RPCs call.
+// One served model: its variants and what is done with them. What the RPCs
+// call.
 #pragma once
 
 #include <functional>
@@ -19,7 +20,6 @@
 #include "server/core/server_options.h"
 #include "server/core/shard_store.h"
 #include "server/core/variant_registry.h"
-#include "server/core/worker_pool.h"
 
 namespace quantserve {
 
@@ -34,20 +34,18 @@ class ModelHost {
     std::unique_ptr<ModelPipeline> pipeline;
     std::unique_ptr<ShardStore> shards;
     std::vector<std::string> class_names;  // none, or one for each output
-    Metrics* metrics = nullptr;            // outlives the host
-    // Runs first on each thread that runs an engine; may be empty.
-    std::function<void()> configure_thread;
+    // Shared by all models; they outlive the host, but its jobs must be over
+    // before it goes.
+    Metrics* metrics = nullptr;
+    JobRunner* jobs = nullptr;
+    int workers = 1;  // that run the variants
     std::function<absl::Status()> int8_self_test;
-    // Sees the progress of every job; may be empty.
-    std::function<void(const std::string& job, const Progress&)> observer;
     // Sees every finished quantization; may be empty.
     std::function<void(const QuantizationRun&)> on_run;
   };
 
-  // `options` are valid, and options.serving.workers is not 0.
-  ModelHost(const ServerOptions& options, Deps deps);
-  // Stops.
-  ~ModelHost();
+  // `config` is valid.
+  ModelHost(const ServedModelConfig& config, Deps deps);
 
   // Publishes FP32, then quantizes from the configured calibration shard, if
   // there is one, as a job; waits for it. OK if FP32 is being served: what
@@ -75,21 +73,17 @@ class ModelHost {
                                                 OnProgress on_progress,
                                                 EvaluateDone done);
 
-  // Cancels the running job and takes no more. Never blocks.
-  void CloseJobs() { jobs_.Close(); }
-  // Closes, and waits for the running job.
-  void StopJobs() { jobs_.Stop(); }
-  // As WorkerPool::Drain.
-  bool Drain(absl::Duration timeout) { return pool_.Drain(timeout); }
-
-  const ServerOptions& options() const { return options_; }
+  const std::string& name() const { return config_.model.name; }
+  const ServedModelConfig& config() const { return config_; }
   const ModelInfo& info() const { return pipeline_->info(); }
   const std::vector<std::string>& class_names() const { return class_names_; }
   const ShardStore& shards() const { return *shards_; }
   const VariantRegistry& registry() const { return registry_; }
-  WorkerPool& pool() { return pool_; }
-  const WorkerPool& pool() const { return pool_; }
-  std::optional<RunningJob> running_job() const { return jobs_.Running(); }
+  ModelMetrics& metrics() { return *metrics_; }
+  // This model's; another's may be running instead.
+  std::optional<RunningJob> running_job() const {
+    return jobs_->RunningFor(name());
+  }
   // The quantization that finished last; null before the first.
   std::shared_ptr<const QuantizationRun> last_run() const;
 
@@ -98,20 +92,20 @@ class ModelHost {
       const QuantizeSpec& spec, const JobControl& control);
   absl::Status CheckStarted() const;
 
-  const ServerOptions options_;
+  const ServedModelConfig config_;
   const std::unique_ptr<ModelPipeline> pipeline_;
   const std::unique_ptr<ShardStore> shards_;
   const std::vector<std::string> class_names_;
-  Metrics* const metrics_;
+  Metrics* const server_metrics_;
+  ModelMetrics* const metrics_;
+  JobRunner* const jobs_;
   const std::function<void(const QuantizationRun&)> on_run_;
   VariantRegistry registry_;
-  WorkerPool pool_;
   Quantizer quantizer_;
   mutable Mutex mu_;
   std::shared_ptr<const QuantizationRun> last_run_ ABSL_GUARDED_BY(mu_);
   // The job slot is the start's own before.
   bool started_ ABSL_GUARDED_BY(mu_) = false;
-  JobRunner jobs_;  // last: its thread uses the rest
 };
 
 }  // namespace quantserve

@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "quant/base/job_control.h"
 #include "quant/pipeline/pipeline.h"
-#include "server/core/metrics.h"
+#include "server/core/model_metrics.h"
 #include "server/core/quantization_run.h"
 #include "server/core/server_options.h"
 #include "server/core/shard_store.h"
@@ -27,7 +27,7 @@ class Quantizer {
     const ModelPipeline* pipeline = nullptr;
     const ShardStore* shards = nullptr;
     VariantRegistry* registry = nullptr;
-    Metrics* metrics = nullptr;
+    ModelMetrics* metrics = nullptr;
     // Compares an INT8 product of this machine with the exact one; may be
     // empty.
     std::function<absl::Status()> int8_self_test;

@@ -11,6 +11,8 @@
 namespace quantserve {
 namespace {
 
+constexpr size_t kMaxModels = 64;
+
 absl::Status CheckRange(absl::string_view what, int64_t value, int64_t low,
                         int64_t high) {
   if (value >= low && value <= high) return absl::OkStatus();
@@ -104,7 +106,7 @@ absl::Status ModelConfig::CheckPreprocessing() const {
       {preprocessing.mean.size(), preprocessing.std.size(), size_t{1}})));
 }
 
-absl::Status ServerOptions::Validate() const {
+absl::Status ServedModelConfig::Validate() const {
   QS_RETURN_IF_ERROR(ValidateModel(model));
   QS_RETURN_IF_ERROR(ValidateQuantization(quantization));
   if (model.inputs.empty() && quantization.calibration_shard.empty()) {
@@ -112,9 +114,30 @@ absl::Status ServerOptions::Validate() const {
         "the shape of a sample is unknown: give --sample_shape=3,32,32 or a "
         "--calibration_shard");
   }
+  return CheckRange("max_batch", model.max_batch, 1, 1024);
+}
+
+absl::Status ServerOptions::Validate() const {
+  if (models.empty() || models.size() > kMaxModels) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "there are ", models.size(), " models, want 1 to ", kMaxModels));
+  }
+  std::set<std::string> names;
+  for (const ServedModelConfig& served : models) {
+    const absl::Status valid = served.Validate();
+    if (!valid.ok()) {
+      if (models.size() == 1) return valid;
+      return absl::InvalidArgumentError(
+          absl::StrCat("model ", served.model.name, ": ", valid.message()));
+    }
+    if (!names.insert(served.model.name).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("two models are named \"", served.model.name,
+                       "\", give each a model_name"));
+    }
+  }
   QS_RETURN_IF_ERROR(CheckRange("workers", serving.workers, 0, 1024));
   QS_RETURN_IF_ERROR(CheckRange("queue", serving.queue_capacity, 1, 1 << 20));
-  QS_RETURN_IF_ERROR(CheckRange("max_batch", serving.max_batch, 1, 1024));
   return ValidateNetwork(network);
 }
 

@@ -29,6 +29,7 @@ struct ModelConfig {
   std::string cache_dir;
   // Where decisions of quantizations are kept for the next start, likewise.
   std::string artifact_dir;
+  int max_batch = 8;  // samples in one request, and in one run of the model
 
   // INVALID_ARGUMENT if the preprocessing can't be that of the inputs. Which of
   // several is made of pixels shows only when they come: then, and while there
@@ -57,10 +58,19 @@ struct QuantizationConfig {
   GateOptions gate;
 };
 
+// One model, and how it is quantized.
+struct ServedModelConfig {
+  ModelConfig model;
+  QuantizationConfig quantization;
+
+  // INVALID_ARGUMENT that names the setting, its value and its range.
+  absl::Status Validate() const;
+};
+
+// What all models share.
 struct ServingConfig {
-  int workers = 0;           // threads that run the model; 0: one for each core
+  int workers = 0;           // threads that run models; 0: one for each core
   int queue_capacity = 256;  // requests that may wait for a worker
-  int max_batch = 8;         // samples in one request
 };
 
 struct NetworkConfig {
@@ -77,12 +87,12 @@ struct NetworkConfig {
 };
 
 struct ServerOptions {
-  ModelConfig model;
-  QuantizationConfig quantization;
+  // At least one, names differing.
+  std::vector<ServedModelConfig> models = {ServedModelConfig()};
   ServingConfig serving;
   NetworkConfig network;
 
-  // INVALID_ARGUMENT that names the setting, its value and its range.
+  // As above; where there are several models the message names the model.
   absl::Status Validate() const;
 };
 

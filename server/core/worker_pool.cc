@@ -24,8 +24,7 @@ void FloatsFrom(const char* integers, absl::Span<float> out) {
 // Turns a request's inputs into aligned floats, copying only what must be.
 class InputBuffers {
  public:
-  absl::Span<const float* const> Prepare(const InferenceRequest& request,
-                                         const Preprocessing& preprocessing) {
+  absl::Span<const float* const> Prepare(const InferenceRequest& request) {
     const std::vector<TensorSpec>& specs = request.variant->engine().inputs();
     pointers_.resize(specs.size());
     copies_.resize(specs.size());
@@ -45,7 +44,7 @@ class InputBuffers {
         FloatsFrom(static_cast<const char*>(input.data),
                    {copies_[i].data(), n});
       } else {
-        Preprocess(preprocessing, specs[i].shape,
+        Preprocess(*request.preprocessing, specs[i].shape,
                    {static_cast<const uint8_t*>(input.data), n},
                    {copies_[i].data(), n});
       }
@@ -150,7 +149,7 @@ void WorkerPool::Loop(int worker) {
   while (Take(&item)) {
     InferenceRequest& request = item.request;
     const absl::Time start = SteadyNow();
-    const auto inputs = buffers.Prepare(request, options_.preprocessing);
+    const auto inputs = buffers.Prepare(request);
     InferenceResult result;
     result.status = request.variant->contexts[worker]->Run(
         request.batch, inputs, request.outputs);

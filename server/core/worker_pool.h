@@ -33,6 +33,8 @@ struct InferenceInput {
 struct InferenceRequest {
   std::shared_ptr<const ServedVariant> variant;
   int64_t batch = 1;  // 1 <= batch <= the engine's max_batch()
+  // Of kU8 inputs; outlives the request. May be null if there are none.
+  const Preprocessing* preprocessing = nullptr;
   // As many as the engine has, in its order. The caller keeps the memory until
   // `done` is called.
   absl::InlinedVector<InferenceInput, 2> inputs;
@@ -51,7 +53,6 @@ class WorkerPool {
   struct Options {
     int workers = 1;
     int queue_capacity = 256;  // requests waiting, those being run not counted
-    Preprocessing preprocessing;
     // Runs first on each worker's thread; may be empty.
     std::function<void()> configure_thread;
   };

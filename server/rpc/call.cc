@@ -1,20 +1,11 @@
 #include "server/rpc/call.h"
 
-#include "absl/strings/escaping.h"
-#include "absl/strings/str_cat.h"
+#include "quant/base/status_macros.h"
 #include "server/core/steady_clock.h"
 #include "server/rpc/status_mapping.h"
 #include "spdlog/spdlog.h"
 
 namespace quantserve {
-
-absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model) {
-  const std::string& name = env.host->options().model.name;
-  if (model.empty() || model == name) return absl::OkStatus();
-  return absl::NotFoundError(absl::StrCat("no model is named \"",
-                                          absl::CEscape(model.substr(0, 64)),
-                                          "\", there is: ", name));
-}
 
 absl::Status JobStatus(const RpcEnvironment& env, const absl::Status& status) {
   if (absl::IsCancelled(status) && env.lifecycle->phase() == Phase::kDraining) {
@@ -35,15 +26,22 @@ CallScope::~CallScope() {
   if (admission_.ok()) env_.lifecycle->Leave();
 }
 
+absl::StatusOr<ModelHost*> CallScope::FindModel(absl::string_view name) {
+  QS_ASSIGN_OR_RETURN(model_, env_.models->Find(name));
+  return model_;
+}
+
 grpc::Status CallScope::Finish(const absl::Status& status) {
   if (absl::IsUnavailable(status)) {
     // Clients with retries configured wait this long before the next attempt.
     context_->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
   }
   const grpc::Status mapped = ToGrpcStatus(status);
-  env_.metrics->RecordRpc(rpc_, variant_,
-                          static_cast<absl::StatusCode>(mapped.error_code()),
-                          SteadyNow() - arrived_);
+  RpcMetrics& metrics = model_ == nullptr ? env_.metrics->rpcs_without_model()
+                                          : model_->metrics().rpcs();
+  metrics.Record(rpc_, variant_,
+                 static_cast<absl::StatusCode>(mapped.error_code()),
+                 SteadyNow() - arrived_);
   if (!status.ok()) {
     spdlog::debug("{} from {}: {}", RpcName(rpc_), context_->peer(),
                   status.ToString());

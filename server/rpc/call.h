@@ -4,26 +4,29 @@
 #include <functional>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "grpcpp/server_context.h"
 #include "grpcpp/support/server_callback.h"
 #include "server/core/lifecycle.h"
 #include "server/core/metrics.h"
-#include "server/core/model_host.h"
+#include "server/core/model_repository.h"
+#include "server/core/server_options.h"
+#include "server/core/worker_pool.h"
 
 namespace quantserve {
 
 // What the services work with; all of it outlives the gRPC server.
 struct RpcEnvironment {
-  ModelHost* host = nullptr;
+  const ModelRepository* models = nullptr;
+  WorkerPool* pool = nullptr;
   Metrics* metrics = nullptr;
   Lifecycle* lifecycle = nullptr;
+  NetworkConfig network;
   BuildFacts build;
   absl::Time started;
 };
-
-// NOT_FOUND unless `model` is empty or the served model's name.
-absl::Status CheckModel(const RpcEnvironment& env, absl::string_view model);
 
 // What a job came to, for its caller: a job that was cancelled because the
 // server drains is UNAVAILABLE.
@@ -40,6 +43,8 @@ class CallScope {
 
   // UNAVAILABLE if the server drains: finish the call with it.
   const absl::Status& admission() const { return admission_; }
+  // As ModelRepository::Find; the call counts as that model's from then on.
+  absl::StatusOr<ModelHost*> FindModel(absl::string_view name);
   void set_variant(VariantId id) { variant_ = static_cast<int>(id); }
 
   // To be called once, with what the call came to: records and logs it and
@@ -52,6 +57,7 @@ class CallScope {
   grpc::CallbackServerContext* const context_;
   const absl::Time arrived_;
   const absl::Status admission_;
+  ModelHost* model_ = nullptr;
   int variant_ = kNoVariant;
 };
 

@@ -100,6 +100,7 @@ absl::Status FillModel(const v1::ServerConfig& config, ModelConfig* model) {
   model->bf16 = config.bf16();
   model->cache_dir = config.cache_dir();
   model->artifact_dir = config.artifact_dir();
+  if (config.has_max_batch()) model->max_batch = config.max_batch();
   return absl::OkStatus();
 }
 
@@ -144,6 +145,63 @@ absl::Status FillQuantization(const v1::ServerConfig& config,
   return absl::OkStatus();
 }
 
+absl::Status FillServedModel(const v1::ServerConfig& config,
+                             ServedModelConfig* served) {
+  QS_RETURN_IF_ERROR(FillModel(config, &served->model));
+  return FillQuantization(config, &served->quantization);
+}
+
+// Whether one model of several may have the field for itself: those of the
+// sections about the model and its quantization.
+bool BelongsToModel(int field) {
+  using Config = v1::ServerConfig;
+  return field < Config::kAddressFieldNumber ||
+         field == Config::kMaxBatchFieldNumber;
+}
+
+// What `inner` sets, over what `outer` does: its lists replace the outer ones,
+// except for shards, which add up.
+absl::StatusOr<v1::ServerConfig> Merge(const v1::ServerConfig& outer,
+                                       const v1::ServerConfig& inner) {
+  v1::ServerConfig merged = outer;
+  merged.clear_models();
+  std::vector<const google::protobuf::FieldDescriptor*> fields;
+  const google::protobuf::Reflection& reflection = *inner.GetReflection();
+  reflection.ListFields(inner, &fields);
+  for (const google::protobuf::FieldDescriptor* field : fields) {
+    if (!BelongsToModel(field->number())) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(field->name(),
+                       " is set in models { }, but it is of the whole server"));
+    }
+    const bool adds = field->number() == v1::ServerConfig::kShardFieldNumber;
+    if (field->is_repeated() && !adds) reflection.ClearField(&merged, field);
+  }
+  merged.MergeFrom(inner);
+  return merged;
+}
+
+absl::Status FillModels(const v1::ServerConfig& config,
+                        std::vector<ServedModelConfig>* models) {
+  if (config.models_size() == 0) return FillServedModel(config, &(*models)[0]);
+  if (config.has_model() || config.has_model_name()) {
+    return absl::InvalidArgumentError(
+        "model or model_name is set beside models { }, want one of them");
+  }
+  models->clear();
+  for (const v1::ServerConfig& inner : config.models()) {
+    QS_ASSIGN_OR_RETURN(const v1::ServerConfig merged, Merge(config, inner));
+    ServedModelConfig& served = models->emplace_back();
+    const absl::Status filled = FillServedModel(merged, &served);
+    if (!filled.ok()) {
+      return absl::Status(
+          filled.code(),
+          absl::StrCat("model ", served.model.name, ": ", filled.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FillNetwork(const v1::ServerConfig& config,
                          NetworkConfig* network) {
   if (config.has_address()) network->address = config.address();
@@ -182,12 +240,10 @@ absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
 
 absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config) {
   ServerOptions options;
-  QS_RETURN_IF_ERROR(FillModel(config, &options.model));
-  QS_RETURN_IF_ERROR(FillQuantization(config, &options.quantization));
+  QS_RETURN_IF_ERROR(FillModels(config, &options.models));
   ServingConfig& serving = options.serving;
   if (config.has_workers()) serving.workers = config.workers();
   if (config.has_queue()) serving.queue_capacity = config.queue();
-  if (config.has_max_batch()) serving.max_batch = config.max_batch();
   QS_RETURN_IF_ERROR(FillNetwork(config, &options.network));
   QS_RETURN_IF_ERROR(options.Validate());
   return options;

@@ -132,7 +132,7 @@ ABSL_FLAG(int32_t, workers, quantserve::ServingConfig().workers,
           "Threads that run the model; 0: one for each core.");
 ABSL_FLAG(int32_t, queue, quantserve::ServingConfig().queue_capacity,
           "Requests that may wait for a worker; more get UNAVAILABLE.");
-ABSL_FLAG(int32_t, max_batch, quantserve::ServingConfig().max_batch,
+ABSL_FLAG(int32_t, max_batch, quantserve::ModelConfig().max_batch,
           "Largest number of samples in one request.");
 ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
 ABSL_FLAG(bool, version, false, "Prints the version and exits.");

@@ -30,27 +30,27 @@ class PredictCall final : public UnaryCall {
  private:
   absl::Status Submit() {
     QS_RETURN_IF_ERROR(scope().admission());
-    ModelHost& host = *env_.host;
-    QS_RETURN_IF_ERROR(CheckModel(env_, request_->model()));
+    QS_ASSIGN_OR_RETURN(model_, scope().FindModel(request_->model()));
     InferenceRequest inference;
     QS_ASSIGN_OR_RETURN(inference.variant,
-                        host.registry().Find(request_->variant()));
+                        model_->registry().Find(request_->variant()));
     variant_ = inference.variant->id;
     scope().set_variant(variant_);
     const Engine& engine = inference.variant->engine();
     QS_ASSIGN_OR_RETURN(
         DecodedInputs inputs,
         DecodeInputs(*request_, engine.inputs(),
-                     host.options().model.preprocessing, engine.max_batch()));
+                     model_->config().model.preprocessing, engine.max_batch()));
     QS_RETURN_IF_ERROR(CheckTopK(request_->top_k(), engine.outputs()));
-    response_->set_model(host.options().model.name);
+    response_->set_model(model_->name());
     response_->set_variant(inference.variant->name());
     response_->set_generation(inference.variant->generation);
     batch_ = inputs.batch;
     inference.batch = inputs.batch;
     inference.inputs = std::move(inputs.inputs);
     inference.outputs = MakeOutputs(engine.outputs(), batch_, response_);
-    return host.pool().Submit(
+    inference.preprocessing = &model_->config().model.preprocessing;
+    return env_.pool->Submit(
         std::move(inference),
         [this](const InferenceResult& result) { Answer(result); });
   }
@@ -58,15 +58,15 @@ class PredictCall final : public UnaryCall {
   // On a worker's thread.
   void Answer(const InferenceResult& result) {
     if (result.status.ok()) {
-      env_.metrics->RecordInference(variant_, batch_, result.queue,
-                                    result.compute);
+      model_->metrics().RecordInference(variant_, batch_, result.queue,
+                                        result.compute);
       ToWire(result.queue, response_->mutable_queue_time());
       ToWire(result.compute, response_->mutable_compute_time());
       if (request_->top_k() > 0) {
         const std::string& first = response_->outputs(0).data();
         AddTopK({reinterpret_cast<const float*>(first.data()),
                  first.size() / sizeof(float)},
-                batch_, request_->top_k(), env_.host->class_names(), response_);
+                batch_, request_->top_k(), model_->class_names(), response_);
       }
     } else {
       response_->Clear();
@@ -77,6 +77,7 @@ class PredictCall final : public UnaryCall {
   const RpcEnvironment& env_;
   const v1::PredictRequest* const request_;
   v1::PredictResponse* const response_;
+  ModelHost* model_ = nullptr;
   VariantId variant_ = VariantId::kFp32;
   int64_t batch_ = 0;
 };

@@ -12,7 +12,7 @@
 namespace quantserve {
 namespace {
 
-absl::Status CheckLabels(const ServerOptions& options,
+absl::Status CheckLabels(const ServedModelConfig& options,
                          const std::vector<std::string>& names,
                          const ModelInfo& info) {
   const int64_t outputs = info.outputs[0].elements();
@@ -40,7 +40,7 @@ absl::Status CheckClasses(const std::vector<std::shared_ptr<const Shard>>& read,
 
 // The first shard read tells the samples' shapes if the options don't.
 absl::StatusOr<std::vector<std::shared_ptr<const Shard>>> ReadShards(
-    ServerOptions* options, ShardStore* shards) {
+    ServedModelConfig* options, ShardStore* shards) {
   std::vector<std::shared_ptr<const Shard>> read;
   ModelConfig& model = options->model;
   const QuantizationConfig& config = options->quantization;
@@ -80,11 +80,8 @@ std::string ArtifactDirectory(const std::string& configured,
   return cache.empty() ? "" : absl::StrCat(cache, "/artifacts");
 }
 
-}  // namespace
-
-absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
-  ServerParts parts;
-  if (options->serving.workers == 0) options->serving.workers = Cpu().cores;
+absl::StatusOr<ModelParts> LoadModel(ServedModelConfig* options) {
+  ModelParts parts;
   if (!options->model.labels_path.empty()) {
     QS_ASSIGN_OR_RETURN(parts.class_names,
                         ReadLabels(options->model.labels_path));
@@ -96,7 +93,7 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
   model.path = options->model.path;
   model.inputs = options->model.inputs;
   model.preprocessing = options->model.preprocessing;
-  model.engine.ladder = BatchLadder(options->serving.max_batch);
+  model.engine.ladder = BatchLadder(options->model.max_batch);
   model.engine_choice = options->model.engine;
   model.cache_dir = CacheDirectory(options->model.cache_dir);
   model.artifact_dir =
@@ -114,7 +111,17 @@ absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
   expected.num_classes = info.outputs[0].elements();
   QS_RETURN_IF_ERROR(CheckClasses(read, expected.num_classes));
   parts.shards->Expect(expected, options->model.inputs);
+  return parts;
+}
 
+}  // namespace
+
+absl::StatusOr<ServerParts> LoadParts(ServerOptions* options) {
+  ServerParts parts;
+  if (options->serving.workers == 0) options->serving.workers = Cpu().cores;
+  for (ServedModelConfig& model : options->models) {
+    QS_ASSIGN_OR_RETURN(parts.models.emplace_back(), LoadModel(&model));
+  }
   parts.configure_thread = [] { ConfigureThread(1); };
   parts.int8_self_test = Int8SelfTest;
   parts.build = {kVersion, kCompiler, LibTorchVersion()};

@@ -23,42 +23,45 @@ constexpr absl::Duration kMaxLinger = absl::Seconds(2);
 
 void LogVariants(const ModelHost& host) {
   for (VariantId id : kAllVariants) {
-    if (id == VariantId::kBf16 && !host.options().model.bf16) continue;
+    if (id == VariantId::kBf16 && !host.config().model.bf16) continue;
     const auto variant = host.registry().Get(id);
     if (variant == nullptr) {
-      spdlog::warn("{} is not being served: {}", VariantName(id),
-                   host.registry().UnavailableReason(id));
+      spdlog::warn("{}/{} is not being served: {}", host.name(),
+                   VariantName(id), host.registry().UnavailableReason(id));
       continue;
     }
+    const std::string name = absl::StrCat(host.name(), "/", variant->name());
     const Evaluation& evaluation = variant->scores.evaluation;
-    spdlog::info("{}: engine {}, {} bytes, {}", variant->name(),
+    spdlog::info("{}: engine {}, {} bytes, {}", name,
                  variant->engine().info().engine, variant->compiled.size_bytes,
                  evaluation.accuracy.has_value()
                      ? fmt::format("accuracy {:.4f} on {} samples",
                                    *evaluation.accuracy, evaluation.samples)
                      : "accuracy unknown");
     for (const EngineTiming& timing : variant->compiled.timings) {
-      spdlog::info("{} on {}: {}, {}", variant->name(), timing.engine,
+      spdlog::info("{} on {}: {}, {}", name, timing.engine,
                    absl::FormatDuration(timing.latency),
                    timing.rejected.empty() ? "chosen" : timing.rejected);
     }
     for (const std::string& note : variant->engine().info().notes) {
-      spdlog::info("{}: {}", variant->name(), note);
+      spdlog::info("{}: {}", name, note);
     }
   }
 }
 
-void LogRun(const QuantizationRun& run) {
+void LogRun(const std::string& model, const QuantizationRun& run) {
+  const std::string title =
+      absl::StrCat("quantization of ", model, " on ", run.spec.shard);
   const std::string took =
       absl::FormatDuration(absl::Trunc(run.duration, absl::Milliseconds(1)));
   if (!run.status.ok()) {
-    spdlog::warn("quantization on {} failed after {}, nothing changed: {}",
-                 run.spec.shard, took, run.status.ToString());
+    spdlog::warn("{} failed after {}, nothing changed: {}", title, took,
+                 run.status.ToString());
     return;
   }
   if (run.report.has_value()) {
     for (const std::string& note : run.report->notes) {
-      spdlog::info("quantization on {}: {}", run.spec.shard, note);
+      spdlog::info("{}: {}", title, note);
     }
     // The reason why it was calibrated, or that it was not.
     spdlog::info("recipe {} {}", run.report->digest.substr(0, 12),
@@ -67,7 +70,7 @@ void LogRun(const QuantizationRun& run) {
                      : "calibrated: " + run.report->artifact);
   }
   spdlog::info(
-      "quantization on {}, {} in {}: {}", run.spec.shard,
+      "{}, {} in {}: {}", title,
       run.published ? fmt::format("generation {}", run.generation) : "dry run",
       took, run.gate->reason);
 }
@@ -75,14 +78,31 @@ void LogRun(const QuantizationRun& run) {
 }  // namespace
 
 QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
-    : options_(options), metrics_(parts.build, Cpu()) {
-  host_ = std::make_unique<ModelHost>(
-      options,
-      ModelHost::Deps{std::move(parts.pipeline), std::move(parts.shards),
-                      std::move(parts.class_names), &metrics_,
-                      std::move(parts.configure_thread),
-                      std::move(parts.int8_self_test), ProgressLog(), LogRun});
-  env_ = {host_.get(), &metrics_, &lifecycle_, std::move(parts.build),
+    : options_(options),
+      metrics_(parts.build, Cpu()),
+      jobs_({parts.configure_thread, /*nice=*/10, ProgressLog()}),
+      pool_({options.serving.workers, options.serving.queue_capacity,
+             parts.configure_thread}) {
+  metrics_.SetServing(options.serving.workers, options.serving.queue_capacity);
+  std::vector<std::unique_ptr<ModelHost>> hosts;
+  for (size_t i = 0; i < parts.models.size(); ++i) {
+    ModelParts& model = parts.models[i];
+    ModelHost::Deps deps;
+    deps.pipeline = std::move(model.pipeline);
+    deps.shards = std::move(model.shards);
+    deps.class_names = std::move(model.class_names);
+    deps.metrics = &metrics_;
+    deps.jobs = &jobs_;
+    deps.workers = options.serving.workers;
+    deps.int8_self_test = parts.int8_self_test;
+    deps.on_run = [name = options.models[i].model.name](
+                      const QuantizationRun& run) { LogRun(name, run); };
+    hosts.push_back(
+        std::make_unique<ModelHost>(options.models[i], std::move(deps)));
+  }
+  models_ = std::make_unique<ModelRepository>(std::move(hosts));
+  env_ = {models_.get(), &pool_,           &metrics_,
+          &lifecycle_,   options_.network, std::move(parts.build),
           absl::Now()};
 }
 
@@ -90,7 +110,7 @@ absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
     const ServerOptions& options, ServerParts parts) {
   auto server = absl::WrapUnique(new QuantServer(options, std::move(parts)));
   const NetworkConfig& network = server->options_.network;
-  WorkerPool* pool = &server->host_->pool();
+  WorkerPool* pool = &server->pool_;
   QS_ASSIGN_OR_RETURN(
       server->metrics_listener_,
       MetricsListener::Start(network.address, network.metrics_port,
@@ -108,6 +128,8 @@ absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
 
 QuantServer::~QuantServer() {
   if (listener_ != nullptr) Shutdown();
+  // Its thread uses the models.
+  jobs_.Stop();
 }
 
 absl::Status QuantServer::WritePortFile() const {
@@ -122,8 +144,10 @@ absl::Status QuantServer::WritePortFile() const {
 }
 
 absl::Status QuantServer::StartUp() {
-  QS_RETURN_IF_ERROR(host_->StartUp());
-  LogVariants(*host_);
+  for (const auto& model : models_->all()) {
+    QS_RETURN_IF_ERROR(model->StartUp());
+    LogVariants(*model);
+  }
   if (!lifecycle_.BecomeReady()) {
     return absl::CancelledError("the server was told to stop");
   }
@@ -139,7 +163,7 @@ void QuantServer::BeginShutdown() {
   lifecycle_.BecomeDraining();
   metrics_.SetReady(false);
   listener_->SetServing(false);
-  host_->CloseJobs();
+  jobs_.Close();
 }
 
 bool QuantServer::Shutdown() {
@@ -151,10 +175,10 @@ bool QuantServer::Shutdown() {
   // shutdown and the client's notice of it would end as CANCELLED.
   const absl::Duration left = deadline - absl::Now();
   if (finished) lifecycle_.AwaitIdle(kQuiet, std::min(kMaxLinger, left));
-  finished &= host_->Drain(deadline - absl::Now());
+  finished &= pool_.Drain(deadline - absl::Now());
   // Our calls are over, or late; health watchers never end by themselves.
   listener_->Shutdown(absl::Milliseconds(100));
-  host_->StopJobs();
+  jobs_.Stop();
   return finished;
 }
 

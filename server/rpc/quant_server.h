@@ -13,34 +13,43 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "server/core/job_runner.h"
 #include "server/core/lifecycle.h"
 #include "server/core/metrics.h"
 #include "server/core/metrics_listener.h"
-#include "server/core/model_host.h"
+#include "server/core/model_repository.h"
 #include "server/core/server_options.h"
+#include "server/core/worker_pool.h"
 #include "server/rpc/call.h"
 #include "server/rpc/listener.h"
 
 namespace quantserve {
 
-// What a server is made of, beside its options.
-struct ServerParts {
+// What a model is made of, beside its options.
+struct ModelParts {
   std::unique_ptr<ModelPipeline> pipeline;
   std::unique_ptr<ShardStore> shards;
   std::vector<std::string> class_names;
+};
+
+// What a server is made of, beside its options.
+struct ServerParts {
+  std::vector<ModelParts> models;  // in the order of the options
+  // Runs first on each thread that runs an engine; may be empty.
   std::function<void()> configure_thread;
   std::function<absl::Status()> int8_self_test;
   BuildFacts build;
 };
 
-// Reads what `options` name: labels, model, shards. An error's message is one
-// line for the operator. Fills in options->model.inputs and
+// Reads what `options` name: labels, models, shards. An error's message is one
+// line for the operator. Fills in each model's inputs and
 // options->serving.workers.
 absl::StatusOr<ServerParts> LoadParts(ServerOptions* options);
 
 // Thread-safe.
 class QuantServer {
  public:
+  // `options` are valid, and options.serving.workers is not 0.
   // Live: listens, writes the port file; health says NOT_SERVING.
   static absl::StatusOr<std::unique_ptr<QuantServer>> Listen(
       const ServerOptions& options, ServerParts parts);
@@ -58,7 +67,8 @@ class QuantServer {
 
   int port() const { return listener_->port(); }
   int metrics_port() const { return metrics_listener_->port(); }
-  const ModelHost& host() const { return *host_; }
+  const ModelRepository& models() const { return *models_; }
+  const WorkerPool& pool() const { return pool_; }
 
  private:
   QuantServer(const ServerOptions& options, ServerParts parts);
@@ -67,7 +77,9 @@ class QuantServer {
   const ServerOptions options_;
   Lifecycle lifecycle_;
   Metrics metrics_;
-  std::unique_ptr<ModelHost> host_;
+  JobRunner jobs_;  // stopped before the models go
+  std::unique_ptr<ModelRepository> models_;
+  WorkerPool pool_;  // its requests hold variants
   RpcEnvironment env_;
   // They use what is above.
   std::unique_ptr<MetricsListener> metrics_listener_;

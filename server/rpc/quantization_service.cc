@@ -18,8 +18,13 @@ class StatusCall final : public UnaryCall {
   void Start(const v1::GetStatusRequest& request,
              v1::GetStatusResponse* response) {
     absl::Status status = scope().admission();
-    if (status.ok()) status = CheckModel(env_, request.model());
-    if (status.ok()) EncodeStatus(env_, response);
+    const ModelHost* model = nullptr;  // all
+    if (status.ok() && !request.model().empty()) {
+      const auto found = scope().FindModel(request.model());
+      status = found.status();
+      if (found.ok()) model = *found;
+    }
+    if (status.ok()) EncodeStatus(env_, model, response);
     Complete(status);
   }
 
@@ -43,13 +48,13 @@ class EvaluateCall final : public UnaryCall {
  private:
   absl::Status StartJob(const v1::EvaluateRequest& request) {
     QS_RETURN_IF_ERROR(scope().admission());
-    QS_RETURN_IF_ERROR(CheckModel(env_, request.model()));
+    QS_ASSIGN_OR_RETURN(ModelHost * model, scope().FindModel(request.model()));
     QS_ASSIGN_OR_RETURN(
         EvaluateSpec spec,
-        env_.host->MakeEvaluateSpec(request.variant(), request.shard(),
-                                    request.samples()));
+        model->MakeEvaluateSpec(request.variant(), request.shard(),
+                                request.samples()));
     QS_ASSIGN_OR_RETURN(
-        auto job, env_.host->Evaluate(
+        auto job, model->Evaluate(
                       std::move(spec), nullptr,
                       [this](const absl::StatusOr<EvaluationOutcome>& outcome) {
                         if (outcome.ok()) {

@@ -16,16 +16,16 @@ void QuantizeCall::Start(const v1::QuantizeRequest& request) {
 
 absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
   QS_RETURN_IF_ERROR(scope_.admission());
-  QS_RETURN_IF_ERROR(CheckModel(env_, request.model()));
+  QS_ASSIGN_OR_RETURN(model_, scope_.FindModel(request.model()));
   scope_.set_variant(VariantId::kInt8);
   QS_ASSIGN_OR_RETURN(QuantizeSpec spec,
-                      env_.host->MakeQuantizeSpec(
+                      model_->MakeQuantizeSpec(
                           request.range_method(), request.calibration_shard(),
                           request.samples(), request.dry_run()));
   spec.options.force = !request.reuse_artifact();
   QS_RETURN_IF_ERROR(OverlayOptions(request, &spec.options));
   QS_ASSIGN_OR_RETURN(
-      auto job, env_.host->Quantize(
+      auto job, model_->Quantize(
                     std::move(spec),
                     [this](const Progress& progress) { OnProgress(progress); },
                     [this](const std::shared_ptr<const QuantizationRun>& run) {
@@ -50,7 +50,7 @@ void QuantizeCall::OnJobDone(const QuantizationRun& run) {
     v1::QuantizeResult* result = last.emplace().mutable_result();
     EncodeRun(run, result);
     if (run.spec.options.detailed_report) {
-      EncodeDocument(MakeReportDocument(env_, run), result);
+      EncodeDocument(MakeReportDocument(env_.build, *model_, run), result);
     }
   }
   {

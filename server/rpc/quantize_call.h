@@ -36,6 +36,7 @@ class QuantizeCall final
 
   const RpcEnvironment& env_;
   CallScope scope_;
+  ModelHost* model_ = nullptr;  // set by Start
   // The job's shared_ptr keeps nothing of the call, and the call ends only
   // after the job's `done`: neither outlives what it uses.
   JobCancel cancel_;

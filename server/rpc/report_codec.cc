@@ -124,7 +124,6 @@ void EncodeVariant(const VariantRegistry& registry, VariantId id,
 }
 
 void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
-  const ServerOptions& options = env.host->options();
   out->set_version(env.build.version);
   out->set_ready(env.lifecycle->ready());
   ToWire(env.started, out->mutable_started());
@@ -138,10 +137,10 @@ void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
   features->set_avx512_bf16(cpu.avx512_bf16);
   features->set_amx_int8(cpu.amx_int8);
   features->set_amx_bf16(cpu.amx_bf16);
-  out->set_workers(env.host->pool().workers());
-  out->set_queue_capacity(env.host->pool().queue_capacity());
-  out->set_queue_depth(env.host->pool().queue_depth());
-  out->set_max_message_bytes(options.network.max_message_bytes);
+  out->set_workers(env.pool->workers());
+  out->set_queue_capacity(env.pool->queue_capacity());
+  out->set_queue_depth(env.pool->queue_depth());
+  out->set_max_message_bytes(env.network.max_message_bytes);
   out->set_libtorch_version(env.build.libtorch_version);
   if (const auto memory = ReadProcessMemory(); memory.ok()) {
     out->mutable_memory()->set_resident_bytes(memory->resident_bytes);
@@ -151,7 +150,7 @@ void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
 }
 
 void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
-  const ServerOptions& options = host.options();
+  const ServedModelConfig& options = host.config();
   const ModelInfo& info = host.info();
   out->set_name(options.model.name);
   out->set_sha256(info.sha256);
@@ -167,7 +166,7 @@ void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
   *wire->mutable_std() = {preprocessing.std.begin(), preprocessing.std.end()};
   *out->mutable_class_names() = {host.class_names().begin(),
                                  host.class_names().end()};
-  out->set_max_batch(options.serving.max_batch);
+  out->set_max_batch(options.model.max_batch);
   for (VariantId id : kAllVariants) {
     if (id == VariantId::kBf16 && !options.model.bf16) continue;
     EncodeVariant(host.registry(), id, out->add_variants());
@@ -236,9 +235,14 @@ void EncodeOutcome(const EvaluationOutcome& outcome,
   }
 }
 
-void EncodeStatus(const RpcEnvironment& env, v1::GetStatusResponse* out) {
+void EncodeStatus(const RpcEnvironment& env, const ModelHost* model,
+                  v1::GetStatusResponse* out) {
   EncodeServer(env, out->mutable_server());
-  EncodeModel(*env.host, out->add_models());
+  for (const auto& host : env.models->all()) {
+    if (model == nullptr || model == host.get()) {
+      EncodeModel(*host, out->add_models());
+    }
+  }
 }
 
 }  // namespace quantserve

@@ -11,7 +11,8 @@ namespace quantserve {
 void EncodeProgress(const Progress& progress, v1::Progress* out);
 void EncodeRun(const QuantizationRun& run, v1::QuantizeResult* out);
 void EncodeOutcome(const EvaluationOutcome& outcome, v1::EvaluateResponse* out);
-// Everything that GetStatus tells.
-void EncodeStatus(const RpcEnvironment& env, v1::GetStatusResponse* out);
+// Everything that GetStatus tells of `model`, or of all of them if it is null.
+void EncodeStatus(const RpcEnvironment& env, const ModelHost* model,
+                  v1::GetStatusResponse* out);
 
 }  // namespace quantserve

@@ -39,21 +39,21 @@ std::string Bounded(const char* what, std::string text,
 
 }  // namespace
 
-ReportDocument MakeReportDocument(const RpcEnvironment& env,
+ReportDocument MakeReportDocument(const BuildFacts& build,
+                                  const ModelHost& model,
                                   const QuantizationRun& run) {
   ReportDocument document;
-  const std::string& model = env.host->options().model.name;
-  document.title = document.model_path = model;
-  document.model_sha256 = env.host->info().sha256;
+  document.title = document.model_path = model.name();
+  document.model_sha256 = model.info().sha256;
   document.shard_path = run.spec.shard;
   document.shard_sha256 = run.shard_sha256;
   document.evaluated_on =
       absl::StrCat(run.int8.has_value() ? run.int8->samples : 0, " samples of ",
                    run.evaluated_on);
   document.facts = {
-      {"quantserve", env.build.version},
-      {"compiler", env.build.compiler},
-      {"LibTorch", env.build.libtorch_version},
+      {"quantserve", build.version},
+      {"compiler", build.compiler},
+      {"LibTorch", build.libtorch_version},
       {"processor", absl::StrCat(Cpu().model, ", ", Cpu().cores, " cores")},
       {"outcome", run.published ? absl::StrCat("generation ", run.generation)
                   : run.status.ok() ? "dry run"

@@ -173,10 +173,8 @@ TEST_F(ArtifactTest, QuantizeCalibratesUnlessItIsToldOtherwise) {
   EXPECT_EQ(reused->report().digest(), anew->report().digest());
   EXPECT_EQ(reused->generation(), 3);
   const std::string metrics = testing::HttpGet(server.metrics_port());
-  EXPECT_THAT(metrics, HasSubstr("quantserve_quantization_recipes_total{source="
-                                 "\"calibrated\"} 2"));
-  EXPECT_THAT(metrics, HasSubstr("quantserve_quantization_recipes_total{source="
-                                 "\"loaded\"} 1"));
+  EXPECT_THAT(metrics, HasSubstr("source=\"calibrated\"} 2"));
+  EXPECT_THAT(metrics, HasSubstr("source=\"loaded\"} 1"));
 }
 
 // Killed at any moment of its start, again and again: a later start finds a

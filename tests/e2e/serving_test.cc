@@ -16,6 +16,7 @@
 namespace quantserve {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using testing::ServerProcess;
 using testing::TestModel;
@@ -246,9 +247,11 @@ TEST_F(SmallServerTest, ServesFp32WhereTheGateRefuses) {
   EXPECT_EQ(model.default_variant(), "fp32");
   EXPECT_THAT(model.variants(1).unavailable_reason(),
               HasSubstr("the gate refused"));
-  EXPECT_THAT(server.process().err(), HasSubstr("int8 is not being served"));
-  EXPECT_THAT(testing::HttpGet(server.metrics_port()),
-              HasSubstr("quantserve_variant_ready{variant=\"int8\"} 0"));
+  EXPECT_THAT(server.process().err(), HasSubstr("/int8 is not being served"));
+  EXPECT_THAT(
+      testing::HttpGet(server.metrics_port()),
+      ContainsRegex("quantserve_variant_ready\\{model=\"[^\"]+\",variant="
+                    "\"int8\"\\} 0"));
   EXPECT_EQ(server.NewClient()->Predict(Request("int8")).status().code(),
             absl::StatusCode::kFailedPrecondition);
   EXPECT_EQ(server.NewClient()->Predict(Request(""))->variant(), "fp32");

@@ -21,11 +21,11 @@ using ::testing::HasSubstr;
 
 ServerOptions GoodOptions() {
   ServerOptions options;
-  options.model.path = "m.pt";
-  options.model.name = "m";
-  options.model.inputs = {{{3, 32, 32}}};
-  options.quantization.shards = {{"a", "a.bin"}, {"b", "b.bin"}};
-  options.quantization.calibration_shard = "a";
+  options.models[0].model.path = "m.pt";
+  options.models[0].model.name = "m";
+  options.models[0].model.inputs = {{{3, 32, 32}}};
+  options.models[0].quantization.shards = {{"a", "a.bin"}, {"b", "b.bin"}};
+  options.models[0].quantization.calibration_shard = "a";
   return options;
 }
 
@@ -36,10 +36,10 @@ TEST(ServerOptionsTest, TheDefaultsWithAModelAreValid) {
 // The means are a picture's: of token ids beside it nothing can be said.
 TEST(ServerOptionsTest, PreprocessingIsThatOfOneOfSeveralInputs) {
   ServerOptions options = GoodOptions();
-  options.model.inputs = {{{16}, true}, {{3, 32, 32}}};
-  options.model.preprocessing.mean = {1, 2, 3};
+  options.models[0].model.inputs = {{{16}, true}, {{3, 32, 32}}};
+  options.models[0].model.preprocessing.mean = {1, 2, 3};
   EXPECT_TRUE(options.Validate().ok()) << options.Validate();
-  options.model.preprocessing.std = {0};
+  options.models[0].model.preprocessing.std = {0};
   EXPECT_FALSE(options.Validate().ok());
 }
 
@@ -49,45 +49,56 @@ TEST(ServerOptionsTest, EachBadSettingIsNamed) {
     const char* names;
   };
   const Case cases[] = {
-      {[](ServerOptions* o) { o->model.path = ""; }, "no model"},
-      {[](ServerOptions* o) { o->model.name = "a/b"; }, "model_name \"a/b\""},
+      {[](ServerOptions* o) { o->models[0].model.path = ""; }, "no model"},
+      {[](ServerOptions* o) { o->models[0].model.name = "a/b"; },
+       "model_name \"a/b\""},
       {[](ServerOptions* o) {
-         o->model.inputs = {{{3, 32, 32}}, {{3, 0}}};
+         o->models[0].model.inputs = {{{3, 32, 32}}, {{3, 0}}};
        },
        "sample_shape is [3,0]"},
       {[](ServerOptions* o) {
-         o->model.inputs = {{{int64_t{1} << 40, int64_t{1} << 40}}};
+         o->models[0].model.inputs = {{{int64_t{1} << 40, int64_t{1} << 40}}};
        },
        "too many elements"},
       {[](ServerOptions* o) {
-         o->model.preprocessing.mean = {1, 2};
+         o->models[0].model.preprocessing.mean = {1, 2};
        },
        "mean"},
-      {[](ServerOptions* o) { o->model.preprocessing.std = {0}; }, "std has"},
+      {[](ServerOptions* o) { o->models[0].model.preprocessing.std = {0}; },
+       "std has"},
       {[](ServerOptions* o) {
-         o->model.inputs = {};
-         o->quantization.calibration_shard = "";
+         o->models[0].model.inputs = {};
+         o->models[0].quantization.calibration_shard = "";
        },
        "--sample_shape"},
-      {[](ServerOptions* o) { o->quantization.shards[0].name = "../x"; },
+      {[](ServerOptions* o) {
+         o->models[0].quantization.shards[0].name = "../x";
+       },
        "shard name \"../x\""},
-      {[](ServerOptions* o) { o->quantization.shards[1].name = "a"; },
+      {[](ServerOptions* o) { o->models[0].quantization.shards[1].name = "a"; },
        "\"a\" is given twice"},
-      {[](ServerOptions* o) { o->quantization.shards[1].path = ""; },
+      {[](ServerOptions* o) { o->models[0].quantization.shards[1].path = ""; },
        "\"b\" has no path"},
-      {[](ServerOptions* o) { o->quantization.test_shard = "c"; },
+      {[](ServerOptions* o) { o->models[0].quantization.test_shard = "c"; },
        "no shard is named \"c\""},
-      {[](ServerOptions* o) { o->quantization.options.samples = 0; },
+      {[](ServerOptions* o) { o->models[0].quantization.options.samples = 0; },
        "samples is 0"},
-      {[](ServerOptions* o) { o->quantization.gate.max_accuracy_drop = 2; },
+      {[](ServerOptions* o) {
+         o->models[0].quantization.gate.max_accuracy_drop = 2;
+       },
        "accuracy"},
-      {[](ServerOptions* o) { o->quantization.reading.images.crop = -1; },
+      {[](ServerOptions* o) {
+         o->models[0].quantization.reading.images.crop = -1;
+       },
        "crop is -1"},
-      {[](ServerOptions* o) { o->quantization.reading.max_samples = -1; },
+      {[](ServerOptions* o) {
+         o->models[0].quantization.reading.max_samples = -1;
+       },
        "max_samples is -1"},
       {[](ServerOptions* o) { o->serving.workers = -1; }, "workers is -1"},
       {[](ServerOptions* o) { o->serving.queue_capacity = 0; }, "queue is 0"},
-      {[](ServerOptions* o) { o->serving.max_batch = 0; }, "max_batch is 0"},
+      {[](ServerOptions* o) { o->models[0].model.max_batch = 0; },
+       "max_batch is 0"},
       {[](ServerOptions* o) { o->network.port = 65536; }, "port is 65536"},
       {[](ServerOptions* o) { o->network.metrics_port = -1; },
        "metrics_port is -1"},

@@ -31,7 +31,7 @@ TEST(JobRunnerTest, RunsJobsOneAfterTheOther) {
     done.Close();
     ASSERT_TRUE(
         runner
-            .Start({"job",
+            .Start({"job", "",
                     [&order, i](const JobControl&) { order.push_back(i); },
                     nullptr, [&done] { done.Open(); }})
             .ok());
@@ -46,11 +46,12 @@ TEST(JobRunnerTest, ASecondJobIsAborted) {
   JobRunner runner({});
   ASSERT_TRUE(
       runner
-          .Start({"quantize", [&gate](const JobControl&) { gate.Pass(); },
+          .Start({"quantize", "", [&gate](const JobControl&) { gate.Pass(); },
                   nullptr, nullptr})
           .ok());
-  const auto second = runner.Start(
-      {"evaluate", [](const JobControl&) { FAIL(); }, nullptr, [] { FAIL(); }});
+  const auto second =
+      runner.Start({"evaluate", "", [](const JobControl&) { FAIL(); }, nullptr,
+                    [] { FAIL(); }});
   EXPECT_EQ(second.status().code(), absl::StatusCode::kAborted);
   EXPECT_THAT(std::string(second.status().message()), HasSubstr("quantize"));
   gate.Open();
@@ -63,7 +64,7 @@ TEST(JobRunnerTest, TheSlotIsFreeWhenDoneIsCalled) {
   done.Close();
   std::atomic<bool> free{false};
   ASSERT_TRUE(runner
-                  .Start({"job", [](const JobControl&) {}, nullptr,
+                  .Start({"job", "", [](const JobControl&) {}, nullptr,
                           [&] {
                             free = !runner.Running().has_value();
                             done.Open();
@@ -84,7 +85,7 @@ TEST(JobRunnerTest, TellsProgressToTheObserverToTheCallerAndToStatus) {
   };
   JobRunner runner(options);
   ASSERT_TRUE(runner
-                  .Start({"quantize",
+                  .Start({"quantize", "net",
                           [&gate](const JobControl& control) {
                             EXPECT_TRUE(control.Report("ranges", 1, 2).ok());
                             gate.Pass();
@@ -102,7 +103,7 @@ TEST(JobRunnerTest, TellsProgressToTheObserverToTheCallerAndToStatus) {
   EXPECT_EQ(running->progress.done, 1);
   gate.Open();
   done.Pass();
-  EXPECT_EQ(seen, (std::vector<std::string>{"observer quantize ranges",
+  EXPECT_EQ(seen, (std::vector<std::string>{"observer quantize net ranges",
                                             "caller ranges"}));
 }
 
@@ -112,7 +113,7 @@ TEST(JobRunnerTest, AJobLearnsThatItIsCancelled) {
   gate.Close();
   done.Close();
   absl::Status status;
-  const auto job = runner.Start({"job",
+  const auto job = runner.Start({"job", "",
                                  [&](const JobControl& control) {
                                    gate.Pass();
                                    status = control.Report("ranges", 0, 1);
@@ -131,7 +132,7 @@ TEST(JobRunnerTest, StoppingCancelsTheJobAndStillCallsDone) {
   started.Close();
   std::atomic<bool> done{false};
   ASSERT_TRUE(runner
-                  .Start({"job",
+                  .Start({"job", "",
                           [&started](const JobControl& control) {
                             started.Open();
                             while (control.Report("ranges", 0, 1).ok()) {
@@ -143,10 +144,11 @@ TEST(JobRunnerTest, StoppingCancelsTheJobAndStillCallsDone) {
   started.Pass();
   runner.Stop();
   EXPECT_TRUE(done);
-  EXPECT_EQ(runner.Start({"job", [](const JobControl&) {}, nullptr, nullptr})
-                .status()
-                .code(),
-            absl::StatusCode::kUnavailable);
+  EXPECT_EQ(
+      runner.Start({"job", "", [](const JobControl&) {}, nullptr, nullptr})
+          .status()
+          .code(),
+      absl::StatusCode::kUnavailable);
 }
 
 TEST(JobRunnerTest, JobsHaveALowerPriority) {
@@ -157,7 +159,7 @@ TEST(JobRunnerTest, JobsHaveALowerPriority) {
   GateSwitch done;
   done.Close();
   ASSERT_TRUE(runner
-                  .Start({"job",
+                  .Start({"job", "",
                           [&theirs](const JobControl&) {
                             theirs =
                                 getpriority(PRIO_PROCESS, syscall(SYS_gettid));

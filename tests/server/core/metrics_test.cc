@@ -34,21 +34,23 @@ CpuFeatures SomeCpu() {
 
 TEST(MetricsTest, CountsCallsByRpcVariantAndCode) {
   Metrics metrics({"1.2.3", "GNU 12", "1.13"}, SomeCpu());
-  metrics.RecordRpc(Rpc::kPredict, static_cast<int>(VariantId::kInt8),
-                    absl::StatusCode::kOk, absl::Milliseconds(2));
-  metrics.RecordRpc(Rpc::kPredict, kNoVariant,
-                    absl::StatusCode::kInvalidArgument, absl::Milliseconds(1));
-  metrics.RecordRpc(Rpc::kQuantize, kNoVariant, absl::StatusCode::kAborted,
-                    absl::Seconds(3));
+  RpcMetrics& rpcs = metrics.ForModel("m").rpcs();
+  rpcs.Record(Rpc::kPredict, static_cast<int>(VariantId::kInt8),
+              absl::StatusCode::kOk, absl::Milliseconds(2));
+  rpcs.Record(Rpc::kPredict, kNoVariant, absl::StatusCode::kInvalidArgument,
+              absl::Milliseconds(1));
+  metrics.rpcs_without_model().Record(
+      Rpc::kQuantize, kNoVariant, absl::StatusCode::kAborted, absl::Seconds(3));
   const std::string text = Text(metrics);
-  EXPECT_THAT(text, HasSubstr("quantserve_requests_total{code=\"OK\",rpc="
-                              "\"Predict\",variant=\"int8\"} 1"));
+  EXPECT_THAT(text, HasSubstr("quantserve_requests_total{code=\"OK\",model="
+                              "\"m\",rpc=\"Predict\",variant=\"int8\"} 1"));
   EXPECT_THAT(text,
               HasSubstr("quantserve_requests_total{code=\"INVALID_ARGUMENT\","
-                        "rpc=\"Predict\",variant=\"none\"} 1"));
-  EXPECT_THAT(text, HasSubstr("quantserve_request_duration_seconds_sum{code="
-                              "\"ABORTED\",rpc=\"Quantize\",variant="
-                              "\"none\"} 3"));
+                        "model=\"m\",rpc=\"Predict\",variant=\"none\"} 1"));
+  EXPECT_THAT(text,
+              HasSubstr("quantserve_request_duration_seconds_sum{code="
+                        "\"ABORTED\",model=\"none\",rpc=\"Quantize\",variant="
+                        "\"none\"} 3"));
 }
 
 TEST(MetricsTest, TellsFactsAboutBuildAndProcessor) {
@@ -67,17 +69,34 @@ TEST(MetricsTest, ShowsAccuracyOnlyWhereThereIsOne) {
   variant.compiled.engine = testing::MakeFakeEngine("int8", controls);
   variant.scores.evaluation.samples = 10;
   variant.scores.evaluation.accuracy = 0.5;
-  metrics.SetVariant(variant);
-  EXPECT_THAT(
-      Text(metrics),
-      HasSubstr("quantserve_variant_accuracy_ratio{variant=\"int8\"} 0.5"));
+  metrics.ForModel("m").SetVariant(variant);
+  EXPECT_THAT(Text(metrics), HasSubstr("quantserve_variant_accuracy_ratio{"
+                                       "model=\"m\",variant=\"int8\"} 0.5"));
   variant.scores.evaluation.accuracy.reset();
   variant.generation = 2;
-  metrics.SetVariant(variant);
+  metrics.ForModel("m").SetVariant(variant);
   EXPECT_THAT(Text(metrics),
               Not(HasSubstr("quantserve_variant_accuracy_ratio{")));
-  EXPECT_THAT(Text(metrics),
-              HasSubstr("quantserve_variant_generation{variant=\"int8\"} 2"));
+  EXPECT_THAT(
+      Text(metrics),
+      HasSubstr(
+          "quantserve_variant_generation{model=\"m\",variant=\"int8\"} 2"));
+}
+
+TEST(MetricsTest, TellsModelsApart) {
+  Metrics metrics({"1", "2", "3"}, SomeCpu());
+  metrics.ForModel("a").RecordQuantization(RunResult::kPublished, nullptr);
+  metrics.ForModel("b").RecordQuantization(RunResult::kRefused, nullptr);
+  EXPECT_EQ(&metrics.ForModel("a"), &metrics.ForModel("a"));
+  const std::string text = Text(metrics);
+  for (const char* line : {"model=\"a\",result=\"published\"} 1\n",
+                           "model=\"b\",result=\"published\"} 0\n",
+                           "model=\"b\",result=\"refused\"} 1\n"}) {
+    EXPECT_THAT(text, HasSubstr(line));
+  }
+  // One family, however many models: its help is there once.
+  const std::string help = "# HELP quantserve_quantization_runs_total";
+  EXPECT_EQ(text.find(help), text.rfind(help));
 }
 
 TEST(MetricsTest, RecordsFromManyThreads) {
@@ -85,17 +104,19 @@ TEST(MetricsTest, RecordsFromManyThreads) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&metrics] {
+      ModelMetrics& model = metrics.ForModel("m");
       for (int i = 0; i < 1000; ++i) {
-        metrics.RecordRpc(Rpc::kEvaluate, 0,
-                          static_cast<absl::StatusCode>(i % 17),
-                          absl::Milliseconds(1));
-        metrics.RecordInference(VariantId::kFp32, 1, {}, {});
+        model.rpcs().Record(Rpc::kEvaluate, 0,
+                            static_cast<absl::StatusCode>(i % 17),
+                            absl::Milliseconds(1));
+        model.RecordInference(VariantId::kFp32, 1, {}, {});
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_THAT(Text(metrics),
-              HasSubstr("quantserve_samples_total{variant=\"fp32\"} 4000"));
+  EXPECT_THAT(
+      Text(metrics),
+      HasSubstr("quantserve_samples_total{model=\"m\",variant=\"fp32\"} 4000"));
 }
 
 TEST(ProcessMetricsTest, TellsMemoryAndTime) {

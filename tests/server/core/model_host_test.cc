@@ -25,7 +25,6 @@ class ModelHostTest : public ::testing::Test {
     options_.model.path = "fake.pt";
     options_.model.name = "fake";
     options_.model.inputs = {{testing::FakeSampleShape()}};
-    options_.serving.workers = 2;
     options_.quantization.shards = {
         {"calibration", testing::WriteFakeShard(40, "calibration.npy")},
         {"test", testing::WriteFakeShard(16, "test.npy")},
@@ -39,6 +38,8 @@ class ModelHostTest : public ::testing::Test {
     deps.pipeline = testing::MakeFakePipeline(controls_);
     deps.shards = std::make_unique<ShardStore>(options_.quantization.shards);
     deps.metrics = &metrics_;
+    deps.jobs = &jobs_;
+    deps.workers = 2;
     deps.int8_self_test = [this] { return self_test_; };
     deps.on_run = [this](const QuantizationRun&) { ++runs_seen_; };
     host_ = std::make_unique<ModelHost>(options_, std::move(deps));
@@ -72,11 +73,12 @@ class ModelHostTest : public ::testing::Test {
   }
 
   std::shared_ptr<FakeControls> controls_ = std::make_shared<FakeControls>();
-  ServerOptions options_;
+  ServedModelConfig options_;
   int runs_seen_ = 0;
   absl::Status self_test_;
   Metrics metrics_{{"1.2.3", "GNU 12", "1.13"}, CpuFeatures()};
   std::unique_ptr<ModelHost> host_;
+  JobRunner jobs_{{}};  // first to go: its thread uses the host
 };
 
 TEST_F(ModelHostTest, TheStartLoadsAndQuantizeCalibrates) {
@@ -85,10 +87,10 @@ TEST_F(ModelHostTest, TheStartLoadsAndQuantizeCalibrates) {
   EXPECT_EQ(host_->last_run()->report->artifact, kArtifactLoaded);
   EXPECT_EQ(runs_seen_, 1);  // who logs runs hears of the start's, too
   EXPECT_THAT(Scrape(), HasSubstr("quantserve_quantization_recipes_total{"
-                                  "source=\"loaded\"} 1\n"));
+                                  "model=\"fake\",source=\"loaded\"} 1\n"));
   EXPECT_NE(Quantize()->report->artifact, kArtifactLoaded);
   EXPECT_THAT(Scrape(), HasSubstr("quantserve_quantization_recipes_total{"
-                                  "source=\"calibrated\"} 1\n"));
+                                  "model=\"fake\",source=\"calibrated\"} 1\n"));
 }
 
 TEST_F(ModelHostTest, StartsWithBothVariantsEvaluatedOnTheTestShard) {
@@ -115,8 +117,10 @@ TEST_F(ModelHostTest, EachQuantizationAddsAGeneration) {
   EXPECT_EQ(Quantize()->generation, 2);
   EXPECT_EQ(Quantize()->generation, 3);
   EXPECT_EQ(Int8Generation(), 3);
-  EXPECT_THAT(Scrape(),
-              HasSubstr("quantserve_variant_generation{variant=\"int8\"} 3"));
+  EXPECT_THAT(
+      Scrape(),
+      HasSubstr(
+          "quantserve_variant_generation{model=\"fake\",variant=\"int8\"} 3"));
 }
 
 TEST_F(ModelHostTest, ADryRunPublishesNothing) {
@@ -140,9 +144,8 @@ TEST_F(ModelHostTest, ARefusedVariantLeavesTheOldOneServing) {
   EXPECT_FALSE(run->published);
   EXPECT_EQ(Int8Generation(), 1);
   EXPECT_TRUE(host_->registry().Find("int8").ok());
-  EXPECT_THAT(
-      Scrape(),
-      HasSubstr("quantserve_quantization_runs_total{result=\"refused\"} 1"));
+  EXPECT_THAT(Scrape(), HasSubstr("quantserve_quantization_runs_total{model="
+                                  "\"fake\",result=\"refused\"} 1"));
 }
 
 TEST_F(ModelHostTest, AFailedQuantizationLeavesTheOldVariantServing) {
@@ -154,9 +157,8 @@ TEST_F(ModelHostTest, AFailedQuantizationLeavesTheOldVariantServing) {
   controls_->fail_context = true;
   EXPECT_EQ(Quantize()->status.code(), absl::StatusCode::kInternal);
   EXPECT_EQ(Int8Generation(), 1);
-  EXPECT_THAT(
-      Scrape(),
-      HasSubstr("quantserve_quantization_runs_total{result=\"failed\"} 2"));
+  EXPECT_THAT(Scrape(), HasSubstr("quantserve_quantization_runs_total{model="
+                                  "\"fake\",result=\"failed\"} 2"));
   controls_->fail_context = false;
   EXPECT_EQ(Quantize()->generation, 2);
 }
@@ -252,7 +254,7 @@ TEST_F(ModelHostTest, StoppingDuringTheStartEndsIt) {
   MakeHost();
   std::thread stopper([this] {
     controls_->quantizes.AwaitWaiting(1);
-    host_->CloseJobs();
+    jobs_.Close();
     controls_->quantizes.Open();
   });
   EXPECT_EQ(host_->StartUp().code(), absl::StatusCode::kCancelled);

@@ -72,7 +72,7 @@ class WorkerPoolTest : public ::testing::Test {
 };
 
 TEST_F(WorkerPoolTest, RunsARequestAndMeasuresIt) {
-  WorkerPool pool({/*workers=*/1, /*queue_capacity=*/4, {}, nullptr});
+  WorkerPool pool({/*workers=*/1, /*queue_capacity=*/4, nullptr});
   Call call;
   call.input = {1, 2, 3, 4};
   call.input.resize(12);
@@ -90,11 +90,12 @@ TEST_F(WorkerPoolTest, PreprocessesRawPixels) {
   preprocessing.scale = 0.5;
   preprocessing.mean = {1};
   preprocessing.std = {2};
-  WorkerPool pool({1, 4, preprocessing, nullptr});
+  WorkerPool pool({1, 4, nullptr});
   Call call;
   const std::vector<uint8_t> pixels = {0, 10, 20, 255, 0, 0, 0, 0, 0, 0, 0, 0};
   InferenceRequest request = call.Request(variant_);
   request.inputs = {{DType::kU8, pixels.data()}};
+  request.preprocessing = &preprocessing;
   ASSERT_TRUE(pool.Submit(std::move(request), call.Done()).ok());
   EXPECT_TRUE(call.Await().status.ok());
   call.output.resize(4);
@@ -104,13 +105,14 @@ TEST_F(WorkerPoolTest, PreprocessesRawPixels) {
 TEST_F(WorkerPoolTest, TakesIntegersOfAnyAlignment) {
   Preprocessing preprocessing;
   preprocessing.mean = {1};  // of pixels only
-  WorkerPool pool({1, 4, preprocessing, nullptr});
+  WorkerPool pool({1, 4, nullptr});
   Call call;
   std::vector<char> bytes(12 * sizeof(int64_t) + 1);
   const int64_t values[4] = {0, -3, 1 << 24, 30521};
   std::memcpy(bytes.data() + 1, values, sizeof(values));
   InferenceRequest request = call.Request(variant_);
   request.inputs = {{DType::kI64, bytes.data() + 1}};
+  request.preprocessing = &preprocessing;
   ASSERT_TRUE(pool.Submit(std::move(request), call.Done()).ok());
   EXPECT_TRUE(call.Await().status.ok());
   call.output.resize(4);
@@ -118,7 +120,7 @@ TEST_F(WorkerPoolTest, TakesIntegersOfAnyAlignment) {
 }
 
 TEST_F(WorkerPoolTest, TakesFloatsOfAnyAlignment) {
-  WorkerPool pool({1, 4, {}, nullptr});
+  WorkerPool pool({1, 4, nullptr});
   Call call;
   std::vector<char> bytes(12 * sizeof(float) + 1);
   const float values[4] = {5, 6, 7, 8};
@@ -133,7 +135,7 @@ TEST_F(WorkerPoolTest, TakesFloatsOfAnyAlignment) {
 
 TEST_F(WorkerPoolTest, RejectsWhenTheQueueIsFullAndTakesAgainAfterwards) {
   controls_->runs.Close();
-  WorkerPool pool({/*workers=*/1, /*queue_capacity=*/2, {}, nullptr});
+  WorkerPool pool({/*workers=*/1, /*queue_capacity=*/2, nullptr});
   Call running, first, second, third;
   ASSERT_TRUE(pool.Submit(running.Request(variant_), running.Done()).ok());
   controls_->runs.AwaitWaiting(1);
@@ -152,7 +154,7 @@ TEST_F(WorkerPoolTest, RejectsWhenTheQueueIsFullAndTakesAgainAfterwards) {
 
 TEST_F(WorkerPoolTest, HandsOnWhatTheEngineSays) {
   controls_->fail_runs = true;
-  WorkerPool pool({1, 4, {}, nullptr});
+  WorkerPool pool({1, 4, nullptr});
   Call call;
   ASSERT_TRUE(pool.Submit(call.Request(variant_), call.Done()).ok());
   EXPECT_EQ(call.Await().status.code(), absl::StatusCode::kInternal);
@@ -160,7 +162,7 @@ TEST_F(WorkerPoolTest, HandsOnWhatTheEngineSays) {
 
 TEST_F(WorkerPoolTest, WorkersRunAtTheSameTime) {
   controls_->runs.Close();
-  WorkerPool pool({/*workers=*/3, 4, {}, nullptr});
+  WorkerPool pool({/*workers=*/3, 4, nullptr});
   Call calls[3];
   for (Call& call : calls) {
     ASSERT_TRUE(pool.Submit(call.Request(variant_), call.Done()).ok());
@@ -172,7 +174,7 @@ TEST_F(WorkerPoolTest, WorkersRunAtTheSameTime) {
 
 TEST_F(WorkerPoolTest, DrainingFinishesWhatWasTakenAndRefusesTheRest) {
   controls_->runs.Close();
-  WorkerPool pool({1, 4, {}, nullptr});
+  WorkerPool pool({1, 4, nullptr});
   Call running, waiting, late;
   ASSERT_TRUE(pool.Submit(running.Request(variant_), running.Done()).ok());
   ASSERT_TRUE(pool.Submit(waiting.Request(variant_), waiting.Done()).ok());
@@ -191,7 +193,7 @@ TEST_F(WorkerPoolTest, DrainingFinishesWhatWasTakenAndRefusesTheRest) {
 
 TEST_F(WorkerPoolTest, ALateDrainFinishesWaitingRequestsWithUnavailable) {
   controls_->runs.Close();
-  WorkerPool pool({1, 4, {}, nullptr});
+  WorkerPool pool({1, 4, nullptr});
   Call running, waiting;
   ASSERT_TRUE(pool.Submit(running.Request(variant_), running.Done()).ok());
   controls_->runs.AwaitWaiting(1);
@@ -206,13 +208,13 @@ TEST_F(WorkerPoolTest, ALateDrainFinishesWaitingRequestsWithUnavailable) {
 TEST_F(WorkerPoolTest, ConfiguresEachThreadOnce) {
   std::atomic<int> configured{0};
   {
-    WorkerPool pool({3, 4, {}, [&configured] { ++configured; }});
+    WorkerPool pool({3, 4, [&configured] { ++configured; }});
   }
   EXPECT_EQ(configured, 3);
 }
 
 TEST_F(WorkerPoolTest, AnswersEachOfManyRequestsOnce) {
-  WorkerPool pool({/*workers=*/4, /*queue_capacity=*/64, {}, nullptr});
+  WorkerPool pool({/*workers=*/4, /*queue_capacity=*/64, nullptr});
   std::atomic<int> taken{0}, answered{0};
   std::vector<std::thread> clients;
   for (int c = 0; c < 4; ++c) {

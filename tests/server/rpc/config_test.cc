@@ -113,42 +113,44 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
   ASSERT_TRUE(file.ok()) << file.status();
   ASSERT_TRUE(flags.ok()) << flags.status();
   for (const ServerOptions& o : {*file, *flags}) {
-    EXPECT_EQ(o.model.path, "dir/net.pt");
-    EXPECT_EQ(o.model.name, "net");
-    EXPECT_EQ(InputSpecsString(o.model.inputs), "3,32,32");
-    EXPECT_THAT(o.model.preprocessing.mean, ElementsAre(0.1, 0.2, 0.3));
-    EXPECT_THAT(o.model.preprocessing.std, ElementsAre(2));
-    EXPECT_EQ(o.model.preprocessing.scale, 0.5);
-    EXPECT_EQ(o.model.engine, EngineChoice::kTorchScript);
-    ASSERT_EQ(o.quantization.shards.size(), 3);
-    EXPECT_EQ(o.quantization.shards[0].path, "more.npy");
-    EXPECT_EQ(o.quantization.calibration_shard, "calibration");
-    EXPECT_EQ(o.quantization.shards[1].path, "a.bin");
-    EXPECT_EQ(o.quantization.test_shard, "t");
-    EXPECT_EQ(o.quantization.shards[2].path, "b.bin");
-    EXPECT_EQ(o.quantization.options.ranges.method, RangeMethod::kPercentile);
-    EXPECT_EQ(o.quantization.reading.images.resize, 40);
-    EXPECT_EQ(o.quantization.reading.images.crop, 32);
-    EXPECT_EQ(o.quantization.reading.images.interpolation,
+    EXPECT_EQ(o.models[0].model.path, "dir/net.pt");
+    EXPECT_EQ(o.models[0].model.name, "net");
+    EXPECT_EQ(InputSpecsString(o.models[0].model.inputs), "3,32,32");
+    EXPECT_THAT(o.models[0].model.preprocessing.mean,
+                ElementsAre(0.1, 0.2, 0.3));
+    EXPECT_THAT(o.models[0].model.preprocessing.std, ElementsAre(2));
+    EXPECT_EQ(o.models[0].model.preprocessing.scale, 0.5);
+    EXPECT_EQ(o.models[0].model.engine, EngineChoice::kTorchScript);
+    ASSERT_EQ(o.models[0].quantization.shards.size(), 3);
+    EXPECT_EQ(o.models[0].quantization.shards[0].path, "more.npy");
+    EXPECT_EQ(o.models[0].quantization.calibration_shard, "calibration");
+    EXPECT_EQ(o.models[0].quantization.shards[1].path, "a.bin");
+    EXPECT_EQ(o.models[0].quantization.test_shard, "t");
+    EXPECT_EQ(o.models[0].quantization.shards[2].path, "b.bin");
+    EXPECT_EQ(o.models[0].quantization.options.ranges.method,
+              RangeMethod::kPercentile);
+    EXPECT_EQ(o.models[0].quantization.reading.images.resize, 40);
+    EXPECT_EQ(o.models[0].quantization.reading.images.crop, 32);
+    EXPECT_EQ(o.models[0].quantization.reading.images.interpolation,
               Interpolation::kBicubic);
-    EXPECT_EQ(o.quantization.reading.max_samples, 1000);
-    EXPECT_EQ(o.quantization.reading.max_sample_bytes, 100000);
-    EXPECT_EQ(o.quantization.reading.seed, 7);
-    EXPECT_EQ(o.quantization.options.samples, 100);
-    const QuantizeOptions& quantize = o.quantization.options;
+    EXPECT_EQ(o.models[0].quantization.reading.max_samples, 1000);
+    EXPECT_EQ(o.models[0].quantization.reading.max_sample_bytes, 100000);
+    EXPECT_EQ(o.models[0].quantization.reading.seed, 7);
+    EXPECT_EQ(o.models[0].quantization.options.samples, 100);
+    const QuantizeOptions& quantize = o.models[0].quantization.options;
     EXPECT_EQ(quantize.bias_correction, BiasCorrection::kAnalytic);
     EXPECT_EQ(quantize.equalize, EqualizeMode::kOff);
     EXPECT_THAT(quantize.keep_fp32, ElementsAre("stem", "head.0"));
     EXPECT_EQ(quantize.max_drop, 0.01);
     EXPECT_EQ(quantize.min_sqnr_db, 15);
     EXPECT_EQ(quantize.min_speedup, 1.5);
-    EXPECT_EQ(o.quantization.gate.max_accuracy_drop, 0.02);
+    EXPECT_EQ(o.models[0].quantization.gate.max_accuracy_drop, 0.02);
     EXPECT_EQ(o.network.address, "::1");
     EXPECT_EQ(o.network.port, 1);
     EXPECT_EQ(o.network.metrics_port, 2);
     EXPECT_EQ(o.serving.workers, 3);
     EXPECT_EQ(o.serving.queue_capacity, 4);
-    EXPECT_EQ(o.serving.max_batch, 5);
+    EXPECT_EQ(o.models[0].model.max_batch, 5);
     EXPECT_EQ(o.network.max_message_bytes, 6000);
     EXPECT_EQ(o.network.drain, absl::Seconds(7));
   }
@@ -161,9 +163,9 @@ TEST(ConfigTest, AFlagWinsOverTheFile) {
       FromFlags({"--config", path, "--port=6", "--mean=2", "--model=b.pt"});
   ASSERT_TRUE(options.ok()) << options.status();
   EXPECT_EQ(options->network.port, 6);
-  EXPECT_EQ(options->model.path, "b.pt");
-  EXPECT_EQ(options->model.name, "b");
-  EXPECT_THAT(options->model.preprocessing.mean, ElementsAre(2));
+  EXPECT_EQ(options->models[0].model.path, "b.pt");
+  EXPECT_EQ(options->models[0].model.name, "b");
+  EXPECT_THAT(options->models[0].model.preprocessing.mean, ElementsAre(2));
   EXPECT_EQ(options->network.metrics_port, 8002);
 }
 
@@ -175,13 +177,14 @@ TEST(ConfigTest, SeveralInputsAndIntegersAreShapesToo) {
        {FromFlags({"--config", path}),
         FromFlags({"--model=a.pt", "--sample_shape=i64:16;3,32,32"})}) {
     ASSERT_TRUE(options.ok()) << options.status();
-    ASSERT_EQ(options->model.inputs.size(), 2);
-    EXPECT_TRUE(options->model.inputs[0].integers);
-    EXPECT_THAT(options->model.inputs[1].shape, ElementsAre(3, 32, 32));
+    ASSERT_EQ(options->models[0].model.inputs.size(), 2);
+    EXPECT_TRUE(options->models[0].model.inputs[0].integers);
+    EXPECT_THAT(options->models[0].model.inputs[1].shape,
+                ElementsAre(3, 32, 32));
   }
   const auto flag = FromFlags({"--config", path, "--sample_shape=3,8,8"});
   ASSERT_TRUE(flag.ok()) << flag.status();
-  EXPECT_EQ(InputSpecsString(flag->model.inputs), "3,8,8");
+  EXPECT_EQ(InputSpecsString(flag->models[0].model.inputs), "3,8,8");
   EXPECT_THAT(Message(FromFlags({"--config",
                                  WriteFile("both.textproto",
                                            "model: \"a.pt\" sample_shape: 3 "
@@ -214,19 +217,19 @@ TEST(ConfigTest, TheFlagsDefaultsAreTheOptionsDefaults) {
   EXPECT_EQ(same->network.drain, options->network.drain);
   EXPECT_EQ(same->network.address, options->network.address);
   EXPECT_EQ(same->serving.queue_capacity, options->serving.queue_capacity);
-  EXPECT_EQ(same->quantization.options.ranges.method,
-            options->quantization.options.ranges.method);
-  EXPECT_EQ(same->quantization.options.bias_correction,
-            options->quantization.options.bias_correction);
-  EXPECT_FALSE(same->quantization.options.max_drop.has_value());
-  EXPECT_EQ(same->quantization.reading.max_sample_bytes,
-            options->quantization.reading.max_sample_bytes);
-  EXPECT_EQ(same->quantization.reading.images.interpolation,
-            options->quantization.reading.images.interpolation);
-  EXPECT_EQ(same->quantization.gate.min_sqnr_db,
-            options->quantization.gate.min_sqnr_db);
-  EXPECT_EQ(same->model.preprocessing.scale,
-            options->model.preprocessing.scale);
+  EXPECT_EQ(same->models[0].quantization.options.ranges.method,
+            options->models[0].quantization.options.ranges.method);
+  EXPECT_EQ(same->models[0].quantization.options.bias_correction,
+            options->models[0].quantization.options.bias_correction);
+  EXPECT_FALSE(same->models[0].quantization.options.max_drop.has_value());
+  EXPECT_EQ(same->models[0].quantization.reading.max_sample_bytes,
+            options->models[0].quantization.reading.max_sample_bytes);
+  EXPECT_EQ(same->models[0].quantization.reading.images.interpolation,
+            options->models[0].quantization.reading.images.interpolation);
+  EXPECT_EQ(same->models[0].quantization.gate.min_sqnr_db,
+            options->models[0].quantization.gate.min_sqnr_db);
+  EXPECT_EQ(same->models[0].model.preprocessing.scale,
+            options->models[0].model.preprocessing.scale);
 }
 
 TEST(ConfigTest, EveryFieldOfTheFileIsAFlagAndTheOtherWayRound) {
@@ -244,6 +247,8 @@ TEST(ConfigTest, EveryFieldOfTheFileIsAFlagAndTheOtherWayRound) {
   for (const char* own : {"config", "verbose", "version"}) flags.erase(own);
   // --sample_shape says that, too.
   EXPECT_EQ(fields.erase("sample_shapes"), 1);
+  // The command line has room for one model.
+  EXPECT_EQ(fields.erase("models"), 1);
   EXPECT_EQ(flags, fields);
 }
 
@@ -317,9 +322,9 @@ TEST(ConfigTest, CalibrationCanNameAListedShard) {
   const auto options = FromFlags({"--model=m.pt", "--shard=a=1.bin,b=2.bin",
                                   "--calibration_shard=b", "--test_shard=a"});
   ASSERT_TRUE(options.ok()) << options.status();
-  EXPECT_EQ(options->quantization.calibration_shard, "b");
-  EXPECT_EQ(options->quantization.test_shard, "a");
-  EXPECT_EQ(options->quantization.shards.size(), 2);
+  EXPECT_EQ(options->models[0].quantization.calibration_shard, "b");
+  EXPECT_EQ(options->models[0].quantization.test_shard, "a");
+  EXPECT_EQ(options->models[0].quantization.shards.size(), 2);
 }
 
 TEST(LabelsTest, AreLinesOfAFile) {
@@ -333,6 +338,57 @@ TEST(LabelsTest, AreLinesOfAFile) {
               HasSubstr("has 0 class names"));
   EXPECT_EQ(ReadLabels("/no/labels").status().code(),
             absl::StatusCode::kNotFound);
+}
+
+TEST(ConfigTest, SeveralModelsInheritWhatTheyDontSay) {
+  const std::string path = WriteFile("models.textproto", R"(
+    mean: [0.5, 0.5, 0.5]
+    max_batch: 4
+    workers: 2
+    shard { name: "common" path: "common.npy" }
+    models { model: "a.pt" calibration_shard: "common" }
+    models {
+      model: "dir/b.pt" model_name: "second" max_batch: 16 mean: 0.1
+      shard { name: "own" path: "own.npy" } calibration_shard: "own"
+    })");
+  const auto options = FromFlags({"--config=" + path});
+  ASSERT_TRUE(options.ok()) << options.status();
+  ASSERT_EQ(options->models.size(), 2);
+  const ServedModelConfig& a = options->models[0];
+  const ServedModelConfig& b = options->models[1];
+  EXPECT_EQ(a.model.name, "a");
+  EXPECT_EQ(a.model.max_batch, 4);
+  EXPECT_THAT(a.model.preprocessing.mean, ElementsAre(0.5, 0.5, 0.5));
+  EXPECT_EQ(a.quantization.shards.size(), 1);
+  EXPECT_EQ(b.model.name, "second");
+  EXPECT_EQ(b.model.path, "dir/b.pt");
+  EXPECT_EQ(b.model.max_batch, 16);
+  EXPECT_THAT(b.model.preprocessing.mean, ElementsAre(0.1));
+  EXPECT_EQ(b.quantization.shards.size(), 2);
+  EXPECT_EQ(b.quantization.calibration_shard, "own");
+  EXPECT_EQ(options->serving.workers, 2);
+}
+
+TEST(ConfigTest, RefusesModelsThatContradict) {
+  const std::pair<const char*, const char*> cases[] = {
+      {R"(model: "c.pt" models { model: "a.pt" sample_shape: 1 })",
+       "set beside models"},
+      {R"(models { model: "a.pt" sample_shape: 1 port: 5 })",
+       "port is set in models { }, but it is of the whole server"},
+      {R"(models { model: "a.pt" sample_shape: 1 models { } })",
+       "models is set in models { }"},
+      {R"(models { model: "a.pt" sample_shape: 1 }
+          models { model: "b/a.pt" sample_shape: 1 })",
+       "two models are named \"a\""},
+      {R"(models { model: "a.pt" sample_shape: 1 samples: -1 }
+          models { model: "b.pt" sample_shape: 1 })",
+       "model a: samples is -1"},
+  };
+  for (const auto& [text, error] : cases) {
+    const std::string path = WriteFile("models.textproto", text);
+    EXPECT_THAT(std::string(FromFlags({"--config=" + path}).status().message()),
+                HasSubstr(error));
+  }
 }
 
 TEST(StatusMappingTest, KeepsCodesAndMessagesOfWhatCallersDid) {

@@ -28,14 +28,14 @@ using ::testing::Not;
 class ServiceTest : public ::testing::Test {
  protected:
   ServiceTest() {
-    options_.model.path = "fake.pt";
-    options_.model.name = "fake";
-    options_.model.inputs = {{testing::FakeSampleShape()}};
+    options_.models[0].model.path = "fake.pt";
+    options_.models[0].model.name = "fake";
+    options_.models[0].model.inputs = {{testing::FakeSampleShape()}};
     options_.serving.workers = 1;
     options_.serving.queue_capacity = 2;
-    options_.quantization.shards = {
+    options_.models[0].quantization.shards = {
         {"calibration", testing::WriteFakeShard(40, "rpc_calibration.npy")}};
-    options_.quantization.calibration_shard = "calibration";
+    options_.models[0].quantization.calibration_shard = "calibration";
     options_.network.port = 0;
     options_.network.metrics_port = 0;
     options_.network.max_message_bytes = 64 << 10;
@@ -47,10 +47,13 @@ class ServiceTest : public ::testing::Test {
 
   void Listen() {
     ServerParts parts;
-    parts.pipeline =
-        testing::MakeFakePipeline(controls_, options_.model.preprocessing);
-    parts.shards = std::make_unique<ShardStore>(options_.quantization.shards);
-    parts.class_names = {"cat", "dog", "fish", "bird"};
+    for (const ServedModelConfig& served : options_.models) {
+      ModelParts& model = parts.models.emplace_back();
+      model.pipeline =
+          testing::MakeFakePipeline(controls_, served.model.preprocessing);
+      model.shards = std::make_unique<ShardStore>(served.quantization.shards);
+      model.class_names = {"cat", "dog", "fish", "bird"};
+    }
     parts.build = {"1.2.3", "GNU 12", "1.13"};
     auto server = QuantServer::Listen(options_, std::move(parts));
     ASSERT_TRUE(server.ok()) << server.status();
@@ -124,7 +127,7 @@ TEST_F(ServiceTest, PredictsOnBothVariantsAndSaysWhichAnswered) {
 }
 
 TEST_F(ServiceTest, PreprocessesRawPixels) {
-  options_.model.preprocessing.scale = 2;
+  options_.models[0].model.preprocessing.scale = 2;
   Start();
   v1::PredictRequest request = Request("fp32");
   request.mutable_inputs(0)->set_dtype(v1::UINT8);
@@ -223,12 +226,49 @@ TEST_F(ServiceTest, EachMistakeOfACallerHasItsCode) {
             absl::StatusCode::kInvalidArgument);
 
   EXPECT_TRUE(client_->Predict(Request()).ok());
-  EXPECT_EQ(Metric("quantserve_requests_total{code=\"NOT_FOUND\",rpc="
-                   "\"Predict\",variant=\"none\"}"),
+  EXPECT_EQ(Metric("quantserve_requests_total{code=\"NOT_FOUND\",model="
+                   "\"none\",rpc=\"Predict\",variant=\"none\"}"),
+            "1");
+  EXPECT_EQ(Metric("quantserve_requests_total{code=\"NOT_FOUND\",model="
+                   "\"fake\",rpc=\"Predict\",variant=\"none\"}"),
+            "1");
+  EXPECT_EQ(Metric("quantserve_requests_total{code=\"INVALID_ARGUMENT\","
+                   "model=\"fake\",rpc=\"Quantize\",variant=\"int8\"}"),
             "2");
-  EXPECT_EQ(Metric("quantserve_requests_total{code=\"INVALID_ARGUMENT\",rpc="
-                   "\"Quantize\",variant=\"int8\"}"),
-            "2");
+}
+
+TEST_F(ServiceTest, SeveralModelsShareTheServer) {
+  options_.models.push_back(options_.models[0]);
+  options_.models[1].model.name = "other";
+  options_.models[1].quantization.calibration_shard = "";
+  Start();
+  v1::PredictRequest request = Request();
+  EXPECT_EQ(client_->Predict(request).status().message(),
+            "the request names no model, there are several: fake, other");
+  for (const char* name : {"fake", "other"}) {
+    request.set_model(name);
+    const auto response = client_->Predict(request);
+    ASSERT_TRUE(response.ok()) << response.status();
+    EXPECT_EQ(response->model(), name);
+  }
+  // Each has its own variants, generations and jobs.
+  v1::QuantizeRequest quantize;
+  quantize.set_model("other");
+  quantize.set_calibration_shard("calibration");
+  const auto result = client_->Quantize(quantize, nullptr);
+  ASSERT_TRUE(result.ok()) << result.status();
+  EXPECT_EQ(result->generation(), 1);
+  const auto status = client_->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  ASSERT_EQ(status->models_size(), 2);
+  EXPECT_EQ(status->models(0).name(), "fake");
+  EXPECT_EQ(status->models(1).default_variant(), "int8");
+  v1::GetStatusRequest one;
+  one.set_model("other");
+  EXPECT_EQ(client_->GetStatus(one)->models_size(), 1);
+  EXPECT_EQ(Metric("quantserve_variant_ready{model=\"other\",variant="
+                   "\"int8\"}"),
+            "1");
 }
 
 TEST_F(ServiceTest, AFullQueueIsAFastRefusalThatSaysWhenToTryAgain) {
@@ -240,7 +280,7 @@ TEST_F(ServiceTest, AFullQueueIsAFastRefusalThatSaysWhenToTryAgain) {
   controls_->runs.AwaitWaiting(1);
   callers.emplace_back(call);
   callers.emplace_back(call);
-  while (server_->host().pool().queue_depth() < 2) std::this_thread::yield();
+  while (server_->pool().queue_depth() < 2) std::this_thread::yield();
   EXPECT_EQ(Metric("quantserve_queue_depth"), "2");
 
   grpc::ClientContext context;
@@ -284,8 +324,11 @@ TEST_F(ServiceTest, QuantizeStreamsProgressAndThenTheReport) {
   EXPECT_FALSE(result->int8().has_accuracy());
   EXPECT_FALSE(phases.empty());
   EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 2);
-  EXPECT_EQ(Metric("quantserve_variant_generation{variant=\"int8\"}"), "2");
-  EXPECT_EQ(Metric("quantserve_quantization_runs_total{result=\"published\"}"),
+  EXPECT_EQ(
+      Metric("quantserve_variant_generation{model=\"fake\",variant=\"int8\"}"),
+      "2");
+  EXPECT_EQ(Metric("quantserve_quantization_runs_total{model=\"fake\",result="
+                   "\"published\"}"),
             "2");
 }
 
@@ -320,14 +363,15 @@ TEST_F(ServiceTest, ABudgetThatIsNotKeptIsARefusalWithItsReport) {
   EXPECT_FALSE(refused.report().budget().reached());
   EXPECT_THAT(refused.report_html(), HasSubstr("budget not reachable"));
   EXPECT_THAT(testing::HttpGet(server_->metrics_port()),
-              HasSubstr("quantserve_quantization_runs_total{result=\"refused\"}"
+              HasSubstr("quantserve_quantization_runs_total{model=\"fake\","
+                        "result=\"refused\"}"
                         " 1\n"));
   EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 1);
 }
 
 TEST_F(ServiceTest, ARequestsOptionsWinOverTheConfiguredOnes) {
-  options_.quantization.options.keep_fp32 = {"stem"};
-  options_.quantization.options.max_drop = 0.5;
+  options_.models[0].quantization.options.keep_fp32 = {"stem"};
+  options_.models[0].quantization.options.max_drop = 0.5;
   Start();
   const auto start = client_->GetStatus()->models(0).last_quantization();
   EXPECT_THAT(start.report().notes(), ElementsAre("kept stem"));
@@ -396,10 +440,11 @@ TEST_F(ServiceTest, ACallerThatGoesAwayCancelsItsJob) {
   EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::CANCELLED);
   // The server learns of it in its own time. Opening the gate earlier would let
   // the job go on and publish.
-  while (!server_->host().running_job()->cancelled) std::this_thread::yield();
+  while (!server_->models().all()[0]->running_job()->cancelled) std::this_thread::yield();
   controls_->quantizes.Open();
-  while (server_->host().running_job().has_value()) std::this_thread::yield();
-  EXPECT_EQ(Metric("quantserve_quantization_runs_total{result=\"cancelled\"}"),
+  while (server_->models().all()[0]->running_job().has_value()) std::this_thread::yield();
+  EXPECT_EQ(Metric("quantserve_quantization_runs_total{model=\"fake\",result="
+                   "\"cancelled\"}"),
             "1");
   EXPECT_EQ(client_->Predict(Request("int8"))->generation(), 1);
 }
@@ -415,7 +460,7 @@ TEST_F(ServiceTest, ShuttingDownFinishesWhatIsInFlight) {
     });
     if (i == 0) controls_->runs.AwaitWaiting(1);
   }
-  while (server_->host().pool().queue_depth() < 2) std::this_thread::yield();
+  while (server_->pool().queue_depth() < 2) std::this_thread::yield();
   server_->BeginShutdown();
   EXPECT_EQ(Health(""), HealthCheckResponse::NOT_SERVING);
   EXPECT_EQ(Metric("quantserve_ready"), "0");
@@ -437,7 +482,7 @@ TEST_F(ServiceTest, ShuttingDownEndsAtItsDeadline) {
   std::thread first([&] { running = client_->Predict(Request()).status(); });
   controls_->runs.AwaitWaiting(1);
   std::thread second([&] { waiting = client_->Predict(Request()).status(); });
-  while (server_->host().pool().queue_depth() < 1) std::this_thread::yield();
+  while (server_->pool().queue_depth() < 1) std::this_thread::yield();
   std::thread opener([this, &second] {
     // The running one can't be taken back; the waiting one is told at once.
     second.join();
@@ -466,8 +511,10 @@ TEST_F(ServiceTest, SaysThatThePortIsInUse) {
   Start();
   options_.network.port = server_->port();
   ServerParts parts;
-  parts.pipeline = testing::MakeFakePipeline(controls_);
-  parts.shards = std::make_unique<ShardStore>(options_.quantization.shards);
+  ModelParts& model = parts.models.emplace_back();
+  model.pipeline = testing::MakeFakePipeline(controls_);
+  model.shards =
+      std::make_unique<ShardStore>(options_.models[0].quantization.shards);
   const auto second = QuantServer::Listen(options_, std::move(parts));
   EXPECT_EQ(second.status().code(), absl::StatusCode::kUnavailable);
   EXPECT_EQ(std::string(second.status().message()),

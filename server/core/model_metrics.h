@@ -1,0 +1,82 @@
+// The metrics of one model, told apart by the label `model`.
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "absl/time/time.h"
+#include "prometheus/registry.h"
+#include "quant/base/mutex.h"
+#include "quant/report/quantization_report.h"
+#include "server/core/rpc_metrics.h"
+#include "server/core/variant.h"
+
+namespace quantserve {
+
+enum class RunResult { kPublished, kDryRun, kRefused, kCancelled, kFailed };
+inline constexpr int kRunResultCount = 5;
+// "published", "dry_run", …
+const char* RunResultName(RunResult result);
+
+// Thread-safe.
+class ModelMetrics {
+ public:
+  // The registry outlives this.
+  ModelMetrics(prometheus::Registry* registry, const std::string& model);
+  ModelMetrics(const ModelMetrics&) = delete;
+  ModelMetrics& operator=(const ModelMetrics&) = delete;
+
+  RpcMetrics& rpcs() { return rpcs_; }
+
+  void RecordInference(VariantId variant, int64_t samples, absl::Duration queue,
+                       absl::Duration compute);
+
+  // Shows what was just published.
+  void SetVariant(const ServedVariant& variant);
+
+  // `report` is null if the run did not get as far as having one.
+  void RecordQuantization(RunResult result, const QuantizationReport* report);
+
+ private:
+  struct VariantSeries {
+    prometheus::Counter* samples = nullptr;
+    prometheus::Histogram* queue = nullptr;
+    prometheus::Histogram* compute = nullptr;
+    prometheus::Gauge* ready = nullptr;
+    prometheus::Gauge* generation = nullptr;
+    prometheus::Gauge* size = nullptr;
+    prometheus::Gauge* weights = nullptr;
+    prometheus::Gauge* contexts = nullptr;
+    // Made when there is such a number, removed when there is none.
+    prometheus::Gauge* accuracy = nullptr;
+    prometheus::Gauge* agreement = nullptr;
+    prometheus::Gauge* sqnr = nullptr;
+    prometheus::Gauge* latency_p50 = nullptr;
+    prometheus::Gauge* latency_p99 = nullptr;
+    prometheus::Gauge* engine_info = nullptr;
+  };
+
+  void MakeVariantSeries(prometheus::Registry* registry);
+  void MakeRunSeries(prometheus::Registry* registry);
+  prometheus::Labels LabelsOf(const char* variant) const;
+
+  const std::string model_;
+  RpcMetrics rpcs_;
+
+  // Families, constant after construction.
+  prometheus::Family<prometheus::Gauge>* accuracy_;
+  prometheus::Family<prometheus::Gauge>* agreement_;
+  prometheus::Family<prometheus::Gauge>* sqnr_;
+  prometheus::Family<prometheus::Gauge>* evaluation_latency_;
+  prometheus::Family<prometheus::Gauge>* engine_info_;
+  prometheus::Family<prometheus::Histogram>* phase_duration_;
+
+  std::array<prometheus::Counter*, kRunResultCount> runs_;
+  prometheus::Counter* recipes_calibrated_;
+  prometheus::Counter* recipes_loaded_;
+
+  Mutex mu_;  // guards the making of series, not their use
+  std::array<VariantSeries, kVariantCount> variant_;
+};
+
+}  // namespace quantserve

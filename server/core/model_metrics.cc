@@ -24,6 +24,12 @@ const Buckets& ShortBuckets() {
   return buckets;
 }
 
+const Buckets& BatchBuckets() {
+  static const auto& buckets =
+      *new Buckets{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024};
+  return buckets;
+}
+
 const Buckets& JobBuckets() {
   static const auto& buckets = *new Buckets{
       0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800};
@@ -45,6 +51,12 @@ void SetOptional(GaugeFamily* family, prometheus::Gauge** gauge,
 
 }  // namespace
 
+const char* DropName(Drop reason) {
+  static constexpr const char* kNames[] = {
+      "queue_full", "draining", "deadline_unreachable", "expired", "cancelled"};
+  return kNames[static_cast<int>(reason)];
+}
+
 const char* RunResultName(RunResult result) {
   static constexpr const char* kNames[] = {"published", "dry_run", "refused",
                                            "cancelled", "failed"};
@@ -57,6 +69,7 @@ ModelMetrics::ModelMetrics(prometheus::Registry* registry,
                            const std::string& model)
     : model_(model), rpcs_(registry, model) {
   MakeVariantSeries(registry);
+  MakeBatchSeries(registry);
   MakeRunSeries(registry);
   for (VariantId id : kAllVariants) {
     rpcs_.Show(Rpc::kPredict, static_cast<int>(id), absl::StatusCode::kOk);
@@ -117,6 +130,33 @@ void ModelMetrics::MakeVariantSeries(prometheus::Registry* registry) {
   }
 }
 
+void ModelMetrics::MakeBatchSeries(prometheus::Registry* registry) {
+  auto& batch = BuildHistogram()
+                    .Name("quantserve_batch_size_samples")
+                    .Help("Samples that were run together.")
+                    .Register(*registry);
+  auto& unwanted = BuildCounter()
+                       .Name("quantserve_unwanted_samples_total")
+                       .Help(
+                           "Samples that were run although their call was over "
+                           "when the run began.")
+                       .Register(*registry);
+  auto& drops = BuildCounter()
+                    .Name("quantserve_dropped_requests_total")
+                    .Help("Requests that were not run.")
+                    .Register(*registry);
+  for (VariantId id : kAllVariants) {
+    prometheus::Labels labels = LabelsOf(VariantName(id));
+    VariantSeries& series = variant_[static_cast<size_t>(id)];
+    series.batch = &batch.Add(labels, BatchBuckets());
+    series.unwanted = &unwanted.Add(labels);
+    for (int i = 0; i < kDropCount; ++i) {
+      labels["reason"] = DropName(static_cast<Drop>(i));
+      series.drops[i] = &drops.Add(labels);
+    }
+  }
+}
+
 void ModelMetrics::MakeRunSeries(prometheus::Registry* registry) {
   auto& runs = BuildCounter()
                    .Name("quantserve_quantization_runs_total")
@@ -147,6 +187,19 @@ void ModelMetrics::RecordInference(VariantId variant, int64_t samples,
   series.samples->Increment(static_cast<double>(samples));
   series.queue->Observe(absl::ToDoubleSeconds(queue));
   series.compute->Observe(absl::ToDoubleSeconds(compute));
+}
+
+void ModelMetrics::RecordBatch(VariantId variant, int64_t samples,
+                               int64_t unwanted) {
+  VariantSeries& series = variant_[static_cast<size_t>(variant)];
+  series.batch->Observe(static_cast<double>(samples));
+  if (unwanted > 0) series.unwanted->Increment(static_cast<double>(unwanted));
+}
+
+void ModelMetrics::RecordDrop(VariantId variant, Drop reason) {
+  variant_[static_cast<size_t>(variant)]
+      .drops[static_cast<size_t>(reason)]
+      ->Increment();
 }
 
 void ModelMetrics::SetVariant(const ServedVariant& variant) {

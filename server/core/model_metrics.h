@@ -8,6 +8,7 @@
 #include "prometheus/registry.h"
 #include "quant/base/mutex.h"
 #include "quant/report/quantization_report.h"
+#include "server/core/drop.h"
 #include "server/core/rpc_metrics.h"
 #include "server/core/variant.h"
 
@@ -31,6 +32,11 @@ class ModelMetrics {
   void RecordInference(VariantId variant, int64_t samples, absl::Duration queue,
                        absl::Duration compute);
 
+  // A batch was run; nobody wanted `unwanted` of its samples any more when it
+  // began.
+  void RecordBatch(VariantId variant, int64_t samples, int64_t unwanted);
+  void RecordDrop(VariantId variant, Drop reason);
+
   // Shows what was just published.
   void SetVariant(const ServedVariant& variant);
 
@@ -42,6 +48,9 @@ class ModelMetrics {
     prometheus::Counter* samples = nullptr;
     prometheus::Histogram* queue = nullptr;
     prometheus::Histogram* compute = nullptr;
+    prometheus::Histogram* batch = nullptr;
+    prometheus::Counter* unwanted = nullptr;
+    std::array<prometheus::Counter*, kDropCount> drops = {};
     prometheus::Gauge* ready = nullptr;
     prometheus::Gauge* generation = nullptr;
     prometheus::Gauge* size = nullptr;
@@ -57,6 +66,7 @@ class ModelMetrics {
   };
 
   void MakeVariantSeries(prometheus::Registry* registry);
+  void MakeBatchSeries(prometheus::Registry* registry);
   void MakeRunSeries(prometheus::Registry* registry);
   prometheus::Labels LabelsOf(const char* variant) const;
 

@@ -94,6 +94,7 @@ absl::Status Quantizer::PublishFloat(const JobControl& control) {
   QS_ASSIGN_OR_RETURN(
       auto variant, MakeServedVariant(VariantId::kFp32, 1, std::move(compiled),
                                       std::move(scores), deps_.workers));
+  variant->metrics = deps_.metrics;
   deps_.metrics->SetVariant(*variant);
   deps_.registry->Publish(std::move(variant));
   absl::Status bf16 = absl::FailedPreconditionError(
@@ -122,6 +123,7 @@ absl::Status Quantizer::PublishBf16(const SampleSet& set,
   QS_ASSIGN_OR_RETURN(
       auto variant, MakeServedVariant(VariantId::kBf16, 1, std::move(compiled),
                                       std::move(scores), deps_.workers));
+  variant->metrics = deps_.metrics;
   deps_.metrics->SetVariant(*variant);
   deps_.registry->Publish(std::move(variant));
   return absl::OkStatus();
@@ -205,6 +207,7 @@ absl::Status Quantizer::Publish(CompiledVariant compiled,
           VariantId::kInt8, generation, std::move(compiled),
           {run->evaluated_on, *run->int8, run->comparison, run->gate},
           deps_.workers));
+  variant->metrics = deps_.metrics;
   deps_.metrics->SetVariant(*variant);
   deps_.registry->Publish(std::move(variant));
   run->published = true;

@@ -27,7 +27,7 @@ const char* VariantLabel(int variant) {
 
 const char* RpcName(Rpc rpc) {
   static constexpr const char* kNames[] = {"Predict", "Quantize", "GetStatus",
-                                           "Evaluate"};
+                                           "Evaluate", "PredictStream"};
   return kNames[static_cast<int>(rpc)];
 }
 

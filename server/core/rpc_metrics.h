@@ -13,8 +13,8 @@
 
 namespace quantserve {
 
-enum class Rpc { kPredict, kQuantize, kGetStatus, kEvaluate };
-inline constexpr int kRpcCount = 4;
+enum class Rpc { kPredict, kQuantize, kGetStatus, kEvaluate, kPredictStream };
+inline constexpr int kRpcCount = 5;
 // "Predict", …
 const char* RpcName(Rpc rpc);
 

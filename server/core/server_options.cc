@@ -138,6 +138,14 @@ absl::Status ServerOptions::Validate() const {
   }
   QS_RETURN_IF_ERROR(CheckRange("workers", serving.workers, 0, 1024));
   QS_RETURN_IF_ERROR(CheckRange("queue", serving.queue_capacity, 1, 1 << 20));
+  QS_RETURN_IF_ERROR(
+      CheckRange("stream_window", serving.stream_window, 1, 4096));
+  if (serving.max_queue_delay < absl::ZeroDuration() ||
+      serving.max_queue_delay > absl::Seconds(10)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "max_queue_delay_seconds is ",
+        absl::ToDoubleSeconds(serving.max_queue_delay), ", want 0 to 10"));
+  }
   return ValidateNetwork(network);
 }
 

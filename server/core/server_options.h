@@ -71,6 +71,9 @@ struct ServedModelConfig {
 struct ServingConfig {
   int workers = 0;           // threads that run models; 0: one for each core
   int queue_capacity = 256;  // requests that may wait for a worker
+  // How long a request may wait for others to be run with.
+  absl::Duration max_queue_delay = absl::ZeroDuration();
+  int stream_window = 32;  // requests of one stream that may be unanswered
 };
 
 struct NetworkConfig {

@@ -14,6 +14,7 @@
 #include "quant/eval/evaluate.h"
 #include "quant/eval/gate.h"
 #include "quant/pipeline/pipeline.h"
+#include "server/core/compute_estimate.h"
 
 namespace quantserve {
 
@@ -27,6 +28,8 @@ inline constexpr int kVariantCount = 3;
 const char* VariantName(VariantId id);
 // None for any other name.
 std::optional<VariantId> ParseVariant(absl::string_view name);
+
+class ModelMetrics;
 
 // How a variant did on the samples that its gate looked at.
 struct Scores {
@@ -47,11 +50,16 @@ struct ServedVariant {
   // are never older than their engine and go when the variant goes.
   std::vector<std::unique_ptr<ExecutionContext>> contexts;
 
+  // What its batches take; thread-safe.
+  std::unique_ptr<ComputeEstimate> estimate;
+  ModelMetrics* metrics = nullptr;  // of its model; may be null
+
   const Engine& engine() const { return *compiled.engine; }
   const char* name() const { return VariantName(id); }
 };
 
-// A variant ready to be published, contexts made and warm. The engine's error
+// A variant ready to be published: contexts made, each batch size run once in
+// each of them and its time taken. The engine's error
 // if one can't be made or does not run.
 absl::StatusOr<std::unique_ptr<ServedVariant>> MakeServedVariant(
     VariantId id, int64_t generation, CompiledVariant compiled, Scores scores,

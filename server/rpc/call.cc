@@ -36,6 +36,10 @@ grpc::Status CallScope::Finish(const absl::Status& status) {
     // Clients with retries configured wait this long before the next attempt.
     context_->AddTrailingMetadata("grpc-retry-pushback-ms", "100");
   }
+  return FinishMessage(status);
+}
+
+grpc::Status CallScope::FinishMessage(const absl::Status& status) {
   const grpc::Status mapped = ToGrpcStatus(status);
   RpcMetrics& metrics = model_ == nullptr ? env_.metrics->rpcs_without_model()
                                           : model_->metrics().rpcs();

@@ -12,17 +12,18 @@
 #include "server/core/lifecycle.h"
 #include "server/core/metrics.h"
 #include "server/core/model_repository.h"
+#include "server/core/scheduler.h"
 #include "server/core/server_options.h"
-#include "server/core/worker_pool.h"
 
 namespace quantserve {
 
 // What the services work with; all of it outlives the gRPC server.
 struct RpcEnvironment {
   const ModelRepository* models = nullptr;
-  WorkerPool* pool = nullptr;
+  Scheduler* pool = nullptr;
   Metrics* metrics = nullptr;
   Lifecycle* lifecycle = nullptr;
+  ServingConfig serving;
   NetworkConfig network;
   BuildFacts build;
   absl::Time started;
@@ -50,6 +51,8 @@ class CallScope {
   // To be called once, with what the call came to: records and logs it and
   // returns what to finish the reactor with.
   grpc::Status Finish(const absl::Status& status);
+  // The same for one message of a stream: nothing is added to the call.
+  grpc::Status FinishMessage(const absl::Status& status);
 
  private:
   const Rpc rpc_;

@@ -244,6 +244,16 @@ absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config) {
   ServingConfig& serving = options.serving;
   if (config.has_workers()) serving.workers = config.workers();
   if (config.has_queue()) serving.queue_capacity = config.queue();
+  if (config.has_stream_window()) {
+    serving.stream_window = config.stream_window();
+  }
+  if (config.has_max_queue_delay_seconds()) {
+    if (!std::isfinite(config.max_queue_delay_seconds())) {
+      return absl::InvalidArgumentError(
+          "max_queue_delay_seconds is not a number, want 0 to 10");
+    }
+    serving.max_queue_delay = absl::Seconds(config.max_queue_delay_seconds());
+  }
   QS_RETURN_IF_ERROR(FillNetwork(config, &options.network));
   QS_RETURN_IF_ERROR(options.Validate());
   return options;

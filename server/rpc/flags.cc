@@ -132,8 +132,15 @@ ABSL_FLAG(int32_t, workers, quantserve::ServingConfig().workers,
           "Threads that run the model; 0: one for each core.");
 ABSL_FLAG(int32_t, queue, quantserve::ServingConfig().queue_capacity,
           "Requests that may wait for a worker; more get UNAVAILABLE.");
-ABSL_FLAG(int32_t, max_batch, quantserve::ModelConfig().max_batch,
-          "Largest number of samples in one request.");
+ABSL_FLAG(
+    int32_t, max_batch, quantserve::ModelConfig().max_batch,
+    "Largest number of samples in one request, and in one run of the model.");
+ABSL_FLAG(double, max_queue_delay_seconds, 0,
+          "How long a request may wait for others to be run with. 0: it is run "
+          "as soon as a worker is free, with what waits then.");
+ABSL_FLAG(int32_t, stream_window, quantserve::ServingConfig().stream_window,
+          "Requests of one PredictStream that may be unanswered; it is read no "
+          "further then.");
 ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
 ABSL_FLAG(bool, version, false, "Prints the version and exits.");
 
@@ -229,6 +236,8 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(workers);
   QS_OVERLAY(queue);
   QS_OVERLAY(max_batch);
+  QS_OVERLAY(max_queue_delay_seconds);
+  QS_OVERLAY(stream_window);
   QS_OVERLAY(max_message_bytes);
   QS_OVERLAY(drain_seconds);
   QS_OVERLAY(port_file);
@@ -255,7 +264,9 @@ const CommandLine& ServerCommandLine() {
        {"Reading shards",
         {"resize", "crop", "interpolation", "max_samples", "max_sample_bytes",
          "draw_seed"}},
-       {"Serving", {"workers", "queue", "max_batch"}},
+       {"Serving",
+        {"workers", "queue", "max_batch", "max_queue_delay_seconds",
+         "stream_window"}},
        {"Network",
         {"address", "port", "metrics_port", "port_file", "max_message_bytes",
          "drain_seconds"}},

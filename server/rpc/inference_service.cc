@@ -1,10 +1,7 @@
 #include "server/rpc/inference_service.h"
 
-#include <utility>
-
-#include "quant/base/status_macros.h"
-#include "server/rpc/tensor_codec.h"
-#include "server/rpc/wire_time.h"
+#include "server/rpc/predict_stream.h"
+#include "server/rpc/prediction.h"
 
 namespace quantserve {
 namespace {
@@ -15,71 +12,25 @@ class PredictCall final : public UnaryCall {
               const v1::PredictRequest* request, v1::PredictResponse* response)
       : UnaryCall(Rpc::kPredict, env, context),
         env_(env),
-        request_(request),
-        response_(response) {}
+        ticket_(env.pool->NewTicket()),
+        prediction_(env, request, response, ticket_) {}
 
-  void Start() {
-    const absl::Status submitted = Submit();
-    // Taken: a worker completes the call, perhaps already has.
-    if (!submitted.ok()) {
-      response_->Clear();
-      Complete(submitted);
+  void Start(absl::Time deadline) {
+    absl::Status started = scope().admission();
+    if (started.ok()) {
+      started = prediction_.Start(
+          &scope(), deadline,
+          [this](const absl::Status& status) { Complete(status); });
     }
+    if (!started.ok()) Complete(started);
   }
 
  private:
-  absl::Status Submit() {
-    QS_RETURN_IF_ERROR(scope().admission());
-    QS_ASSIGN_OR_RETURN(model_, scope().FindModel(request_->model()));
-    InferenceRequest inference;
-    QS_ASSIGN_OR_RETURN(inference.variant,
-                        model_->registry().Find(request_->variant()));
-    variant_ = inference.variant->id;
-    scope().set_variant(variant_);
-    const Engine& engine = inference.variant->engine();
-    QS_ASSIGN_OR_RETURN(
-        DecodedInputs inputs,
-        DecodeInputs(*request_, engine.inputs(),
-                     model_->config().model.preprocessing, engine.max_batch()));
-    QS_RETURN_IF_ERROR(CheckTopK(request_->top_k(), engine.outputs()));
-    response_->set_model(model_->name());
-    response_->set_variant(inference.variant->name());
-    response_->set_generation(inference.variant->generation);
-    batch_ = inputs.batch;
-    inference.batch = inputs.batch;
-    inference.inputs = std::move(inputs.inputs);
-    inference.outputs = MakeOutputs(engine.outputs(), batch_, response_);
-    inference.preprocessing = &model_->config().model.preprocessing;
-    return env_.pool->Submit(
-        std::move(inference),
-        [this](const InferenceResult& result) { Answer(result); });
-  }
-
-  // On a worker's thread.
-  void Answer(const InferenceResult& result) {
-    if (result.status.ok()) {
-      model_->metrics().RecordInference(variant_, batch_, result.queue,
-                                        result.compute);
-      ToWire(result.queue, response_->mutable_queue_time());
-      ToWire(result.compute, response_->mutable_compute_time());
-      if (request_->top_k() > 0) {
-        const std::string& first = response_->outputs(0).data();
-        AddTopK({reinterpret_cast<const float*>(first.data()),
-                 first.size() / sizeof(float)},
-                batch_, request_->top_k(), model_->class_names(), response_);
-      }
-    } else {
-      response_->Clear();
-    }
-    Complete(result.status);
-  }
+  void OnCancel() override { env_.pool->Cancel(ticket_); }
 
   const RpcEnvironment& env_;
-  const v1::PredictRequest* const request_;
-  v1::PredictResponse* const response_;
-  ModelHost* model_ = nullptr;
-  VariantId variant_ = VariantId::kFp32;
-  int64_t batch_ = 0;
+  const uint64_t ticket_;
+  Prediction prediction_;
 };
 
 }  // namespace
@@ -88,6 +39,13 @@ grpc::ServerUnaryReactor* InferenceServiceImpl::Predict(
     grpc::CallbackServerContext* context, const v1::PredictRequest* request,
     v1::PredictResponse* response) {
   auto* call = new PredictCall(env_, context, request, response);
+  call->Start(DeadlineOf(*context));
+  return call;
+}
+
+grpc::ServerBidiReactor<v1::PredictRequest, v1::PredictStreamReply>*
+InferenceServiceImpl::PredictStream(grpc::CallbackServerContext* context) {
+  auto* call = new PredictStreamCall(env_, context, stream_window_);
   call->Start();
   return call;
 }

@@ -1,4 +1,4 @@
-// Predict: decode, submit, encode.
+// Predict and PredictStream.
 #pragma once
 
 #include "quantserve/v1/inference.grpc.pb.h"
@@ -10,15 +10,21 @@ namespace quantserve {
 class InferenceServiceImpl final
     : public v1::InferenceService::CallbackService {
  public:
-  // `env` outlives the service.
-  explicit InferenceServiceImpl(const RpcEnvironment& env) : env_(env) {}
+  // `env` outlives the service. `stream_window`: requests of one stream that
+  // may be unanswered.
+  InferenceServiceImpl(const RpcEnvironment& env, int stream_window)
+      : env_(env), stream_window_(stream_window) {}
 
   grpc::ServerUnaryReactor* Predict(grpc::CallbackServerContext* context,
                                     const v1::PredictRequest* request,
                                     v1::PredictResponse* response) override;
 
+  grpc::ServerBidiReactor<v1::PredictRequest, v1::PredictStreamReply>*
+  PredictStream(grpc::CallbackServerContext* context) override;
+
  private:
   const RpcEnvironment& env_;
+  const int stream_window_;
 };
 
 }  // namespace quantserve

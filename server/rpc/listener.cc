@@ -31,7 +31,7 @@ void LogGrpc(gpr_log_func_args* args) {
 void RouteGrpcLog() { gpr_set_log_function(LogGrpc); }
 
 Listener::Listener(const RpcEnvironment& env)
-    : inference_(env), quantization_(env) {}
+    : inference_(env, env.serving.stream_window), quantization_(env) {}
 
 Listener::~Listener() { Shutdown(absl::ZeroDuration()); }
 

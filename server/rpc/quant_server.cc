@@ -82,7 +82,7 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
       metrics_(parts.build, Cpu()),
       jobs_({parts.configure_thread, /*nice=*/10, ProgressLog()}),
       pool_({options.serving.workers, options.serving.queue_capacity,
-             parts.configure_thread}) {
+             options.serving.max_queue_delay, parts.configure_thread}) {
   metrics_.SetServing(options.serving.workers, options.serving.queue_capacity);
   std::vector<std::unique_ptr<ModelHost>> hosts;
   for (size_t i = 0; i < parts.models.size(); ++i) {
@@ -101,8 +101,13 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
         std::make_unique<ModelHost>(options.models[i], std::move(deps)));
   }
   models_ = std::make_unique<ModelRepository>(std::move(hosts));
-  env_ = {models_.get(), &pool_,           &metrics_,
-          &lifecycle_,   options_.network, std::move(parts.build),
+  env_ = {models_.get(),
+          &pool_,
+          &metrics_,
+          &lifecycle_,
+          options_.serving,
+          options_.network,
+          std::move(parts.build),
           absl::Now()};
 }
 
@@ -110,7 +115,7 @@ absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
     const ServerOptions& options, ServerParts parts) {
   auto server = absl::WrapUnique(new QuantServer(options, std::move(parts)));
   const NetworkConfig& network = server->options_.network;
-  WorkerPool* pool = &server->pool_;
+  Scheduler* pool = &server->pool_;
   QS_ASSIGN_OR_RETURN(
       server->metrics_listener_,
       MetricsListener::Start(network.address, network.metrics_port,

@@ -18,8 +18,8 @@
 #include "server/core/metrics.h"
 #include "server/core/metrics_listener.h"
 #include "server/core/model_repository.h"
+#include "server/core/scheduler.h"
 #include "server/core/server_options.h"
-#include "server/core/worker_pool.h"
 #include "server/rpc/call.h"
 #include "server/rpc/listener.h"
 
@@ -68,7 +68,7 @@ class QuantServer {
   int port() const { return listener_->port(); }
   int metrics_port() const { return metrics_listener_->port(); }
   const ModelRepository& models() const { return *models_; }
-  const WorkerPool& pool() const { return pool_; }
+  const Scheduler& pool() const { return pool_; }
 
  private:
   QuantServer(const ServerOptions& options, ServerParts parts);
@@ -79,7 +79,7 @@ class QuantServer {
   Metrics metrics_;
   JobRunner jobs_;  // stopped before the models go
   std::unique_ptr<ModelRepository> models_;
-  WorkerPool pool_;  // its requests hold variants
+  Scheduler pool_;  // its requests hold variants
   RpcEnvironment env_;
   // They use what is above.
   std::unique_ptr<MetricsListener> metrics_listener_;

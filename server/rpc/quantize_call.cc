@@ -36,11 +36,9 @@ absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
 }
 
 void QuantizeCall::OnProgress(const Progress& progress) {
-  {
-    MutexLock lock(&mu_);
-    EncodeProgress(progress, next_.emplace().mutable_progress());
-  }
-  Advance();
+  v1::QuantizeResponse next;
+  EncodeProgress(progress, next.mutable_progress());
+  Advance([&] { next_ = std::move(next); });
 }
 
 void QuantizeCall::OnJobDone(const QuantizationRun& run) {
@@ -53,27 +51,24 @@ void QuantizeCall::OnJobDone(const QuantizationRun& run) {
       EncodeDocument(MakeReportDocument(env_.build, *model_, run), result);
     }
   }
-  {
-    MutexLock lock(&mu_);
+  Advance([&] {
     next_ = std::move(last);
     end_ = JobStatus(env_, run.status);
-  }
-  Advance();
+  });
 }
 
 void QuantizeCall::OnWriteDone(bool ok) {
-  {
-    MutexLock lock(&mu_);
+  Advance([&] {
     writing_ = false;
     if (!ok) broken_ = true;
-  }
-  Advance();
+  });
 }
 
-void QuantizeCall::Advance() {
+void QuantizeCall::Advance(const std::function<void()>& change) {
   std::optional<absl::Status> end;
   {
     MutexLock lock(&mu_);
+    change();
     if (writing_) return;
     if (next_.has_value() && !broken_) {
       current_ = *std::move(next_);

@@ -1,6 +1,7 @@
 // One Quantize call: a stream of progress, then the result.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -30,9 +31,10 @@ class QuantizeCall final
   void OnCancel() override { cancel_.Cancel(); }
   void OnDone() override { delete this; }
 
-  // Writes what waits, or finishes the call, unless a write is under way.
-  // The last thing that its callers do with the call.
-  void Advance();
+  // Makes the change, under the lock; then writes what waits, or finishes the
+  // call, unless a write is under way. The last thing that its callers do with
+  // the call: another thread may see the change and end it.
+  void Advance(const std::function<void()>& change);
 
   const RpcEnvironment& env_;
   CallScope scope_;

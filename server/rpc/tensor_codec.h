@@ -13,7 +13,7 @@
 #include "quant/data/preprocessing.h"
 #include "quant/engine/engine.h"
 #include "quantserve/v1/inference.pb.h"
-#include "server/core/worker_pool.h"
+#include "server/core/inference.h"
 
 namespace quantserve {
 

@@ -59,8 +59,10 @@ double OpenFiles() {
 
 }  // namespace
 
-ProcessMetrics::ProcessMetrics(std::function<int64_t()> queue_depth)
-    : queue_depth_(std::move(queue_depth)) {}
+ProcessMetrics::ProcessMetrics(std::function<int64_t()> queue_depth,
+                               std::function<int64_t()> busy_workers)
+    : queue_depth_(std::move(queue_depth)),
+      busy_workers_(std::move(busy_workers)) {}
 
 std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
   constexpr auto kGauge = prometheus::MetricType::Gauge;
@@ -102,6 +104,11 @@ std::vector<prometheus::MetricFamily> ProcessMetrics::Collect() const {
     families.push_back(Family("quantserve_queue_depth",
                               "Requests that wait for a worker.", kGauge,
                               static_cast<double>(queue_depth_())));
+  }
+  if (busy_workers_) {
+    families.push_back(Family("quantserve_busy_workers",
+                              "Workers that run a batch.", kGauge,
+                              static_cast<double>(busy_workers_())));
   }
   return families;
 }

@@ -14,12 +14,14 @@ namespace quantserve {
 // Reads /proc at every scrape. Thread-safe.
 class ProcessMetrics : public prometheus::Collectable {
  public:
-  // `queue_depth` is asked at every scrape; it may be empty.
-  explicit ProcessMetrics(std::function<int64_t()> queue_depth);
+  // Both are asked at every scrape; either may be empty.
+  explicit ProcessMetrics(std::function<int64_t()> queue_depth,
+                          std::function<int64_t()> busy_workers = nullptr);
   std::vector<prometheus::MetricFamily> Collect() const override;
 
  private:
   const std::function<int64_t()> queue_depth_;
+  const std::function<int64_t()> busy_workers_;
 };
 
 }  // namespace quantserve

@@ -121,7 +121,8 @@ absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
       MetricsListener::Start(network.address, network.metrics_port,
                              {server->metrics_.registry(),
                               std::make_shared<ProcessMetrics>(
-                                  [pool] { return pool->queue_depth(); })}));
+                                  [pool] { return pool->queue_depth(); },
+                                  [pool] { return pool->busy_workers(); })}));
   QS_ASSIGN_OR_RETURN(server->listener_,
                       Listener::Start(network, server->env_));
   spdlog::info("gRPC on {}, metrics on http://{}/metrics",

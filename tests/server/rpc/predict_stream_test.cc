@@ -84,11 +84,12 @@ TEST_F(PredictStreamTest, ReadsNoFurtherThanItsWindow) {
   options_.serving.queue_capacity = 64;
   Open();
   controls_->runs.Close();
+  EXPECT_TRUE(stream_->Write(Numbered(0)));
+  controls_->runs.AwaitWaiting(1);
   std::thread writer([this] {
-    for (int i = 0; i < 40; ++i) EXPECT_TRUE(stream_->Write(Numbered(i)));
+    for (int i = 1; i < 40; ++i) EXPECT_TRUE(stream_->Write(Numbered(i)));
     stream_->WritesDone();
   });
-  controls_->runs.AwaitWaiting(1);
   while (server_->pool().queue_depth() < 2) std::this_thread::yield();
   std::this_thread::sleep_for(std::chrono::milliseconds(50));
   EXPECT_EQ(server_->pool().queue_depth(), 2);  // and one is being run

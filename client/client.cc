@@ -23,25 +23,62 @@ void SetDeadline(absl::Duration deadline, grpc::ClientContext* context) {
   context->set_deadline(absl::ToChronoTime(absl::Now() + deadline));
 }
 
+std::shared_ptr<grpc::ChannelCredentials> Credentials(
+    const ClientOptions& options) {
+  if (!options.tls) return grpc::InsecureChannelCredentials();
+  return grpc::SslCredentials(
+      {options.tls_ca, options.tls_key, options.tls_cert});
+}
+
+bool IsLoopback(const std::string& target) {
+  for (const char* host : {"localhost:", "127.", "[::1]:"}) {
+    if (target.rfind(host, 0) == 0) return true;
+  }
+  return false;
+}
+
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
                                            const ClientOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   // A pool of connections is the caller's choice: one client, one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel(target, Credentials(options), arguments);
 }
 
 }  // namespace
 
 Client::Client(const std::string& target, ClientOptions options)
-    : options_(options),
+    : target_(target),
+      options_(options),
       channel_(MakeChannel(target, options)),
       inference_(v1::InferenceService::NewStub(channel_)),
       quantization_(v1::QuantizationService::NewStub(channel_)) {}
 
 Client::~Client() = default;
+
+absl::StatusOr<v1::QuantizationService::Stub*> Client::Admin() {
+  const bool credentials =
+      !options_.token.empty() || !options_.tls_cert.empty();
+  if (credentials || !IsLoopback(target_)) return quantization_.get();
+  const std::lock_guard<std::mutex> lock(admin_mutex_);
+  if (admin_ != nullptr) return admin_.get();
+  const auto status = GetStatus();
+  if (!status.ok()) return status.status();
+  const int port = status->server().admin_port();
+  if (port <= 0) return quantization_.get();
+  ClientOptions plain = options_;
+  plain.tls = false;
+  admin_ = v1::QuantizationService::NewStub(
+      MakeChannel(absl::StrCat("127.0.0.1:", port), plain));
+  return admin_.get();
+}
+
+void Client::Authorize(grpc::ClientContext* context) const {
+  if (options_.token.empty()) return;
+  context->AddMetadata("authorization",
+                       absl::StrCat("Bearer ", options_.token));
+}
 
 absl::StatusOr<v1::PredictResponse> Client::Predict(
     const v1::PredictRequest& request) {
@@ -67,11 +104,14 @@ absl::StatusOr<v1::GetStatusResponse> Client::GetStatus(
 
 absl::StatusOr<v1::EvaluateResponse> Client::Evaluate(
     const v1::EvaluateRequest& request) {
+  const auto admin = Admin();
+  if (!admin.ok()) return admin.status();
   grpc::ClientContext context;
   SetDeadline(options_.job_deadline, &context);
+  Authorize(&context);
   v1::EvaluateResponse response;
   absl::Status status =
-      FromGrpc(quantization_->Evaluate(&context, request, &response));
+      FromGrpc((*admin)->Evaluate(&context, request, &response));
   if (!status.ok()) return status;
   return response;
 }
@@ -79,9 +119,12 @@ absl::StatusOr<v1::EvaluateResponse> Client::Evaluate(
 absl::StatusOr<v1::QuantizeResult> Client::Quantize(
     const v1::QuantizeRequest& request, const OnProgress& on_progress,
     v1::QuantizeResult* refused) {
+  const auto admin = Admin();
+  if (!admin.ok()) return admin.status();
   grpc::ClientContext context;
   SetDeadline(options_.job_deadline, &context);
-  const auto reader = quantization_->Quantize(&context, request);
+  Authorize(&context);
+  const auto reader = (*admin)->Quantize(&context, request);
   v1::QuantizeResponse event;
   v1::QuantizeResult result;
   bool has_result = false;

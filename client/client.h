@@ -7,6 +7,7 @@
 
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "absl/status/status.h"
@@ -17,7 +18,8 @@
 
 namespace grpc {
 class Channel;
-}
+class ClientContext;
+}  // namespace grpc
 
 namespace quantserve {
 
@@ -28,8 +30,19 @@ struct ClientOptions {
   absl::Duration job_deadline = absl::Minutes(10);
   // Of an answer. A Quantize with its report takes up to 48 MiB.
   int max_message_bytes = 64 << 20;
+  // TLS, with the certificate of the server's CA; empty: the system's.
+  bool tls = false;
+  std::string tls_ca;  // PEM
+  // What the client shows of itself, if the server asks for it. PEM.
+  std::string tls_cert, tls_key;
+  // Sent with administrative calls.
+  std::string token;
 };
 
+// Administrative calls (Quantize, Evaluate) without a token or a certificate,
+// to a server on this machine, go to its administrative port, for which
+// GetStatus is asked once.
+//
 // Each method is one call with a deadline and gives the server's code and
 // message if it fails: UNAVAILABLE if nobody answers. Thread-safe.
 class Client {
@@ -59,10 +72,17 @@ class Client {
   absl::Status AwaitReady(absl::Duration timeout);
 
  private:
+  absl::StatusOr<v1::QuantizationService::Stub*> Admin();
+  void Authorize(grpc::ClientContext* context) const;
+
+  const std::string target_;
   const ClientOptions options_;
   const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::InferenceService::Stub> inference_;
   const std::unique_ptr<v1::QuantizationService::Stub> quantization_;
+  std::mutex admin_mutex_;
+  // Of the administrative port; made when first needed, by the mutex.
+  std::unique_ptr<v1::QuantizationService::Stub> admin_;
 };
 
 }  // namespace quantserve

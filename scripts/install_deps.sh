@@ -25,7 +25,7 @@ packages=(
   # real browser for the report
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-grpcio python3-protobuf python3-numpy python3-torch
-  python3-torchvision python3-pil
+  python3-torchvision python3-pil openssl
   prometheus procps chromium
   # Format, lint and the clang preset
   clang clang-format clang-tidy

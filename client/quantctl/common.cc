@@ -1,6 +1,10 @@
+#include <fstream>
+#include <sstream>
+#include <tuple>
 #include <utility>
 
 #include "absl/flags/flag.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/cord.h"
 #include "absl/strings/str_cat.h"
 #include "client/quantctl/command.h"
@@ -10,6 +14,16 @@ ABSL_FLAG(std::string, server, "127.0.0.1:8001", "The server, HOST:PORT.");
 ABSL_FLAG(absl::Duration, timeout, absl::ZeroDuration(),
           "How long a call may take, e.g. 5s. Default: 10s, and 10m for "
           "quantize and evaluate.");
+ABSL_FLAG(std::string, token_file, "",
+          "File with the token that the server wants with administrative calls "
+          "(quantize, evaluate) from other machines.");
+ABSL_FLAG(bool, tls, false, "Speaks TLS; given any of the next three, too.");
+ABSL_FLAG(std::string, tls_ca, "",
+          "PEM file with the CA of the server's certificate. Default: the "
+          "system's.");
+ABSL_FLAG(std::string, tls_cert, "",
+          "PEM file with the certificate to show to the server.");
+ABSL_FLAG(std::string, tls_key, "", "PEM file with its key.");
 ABSL_FLAG(std::string, format, "table", "What to print: table or json.");
 ABSL_FLAG(std::string, variant, "",
           "fp32 or int8. Default: int8 once it has passed its gate, else "
@@ -34,7 +48,9 @@ bool IsUsageError(const absl::Status& status) {
 }
 
 FlagGroup CommonFlags() {
-  return {"Common flags", {"server", "timeout", "format"}};
+  return {"Common flags",
+          {"server", "timeout", "format", "token_file", "tls", "tls_ca",
+           "tls_cert", "tls_key"}};
 }
 
 absl::StatusOr<bool> JsonRequested() {
@@ -45,6 +61,23 @@ absl::StatusOr<bool> JsonRequested() {
       absl::StrCat("flag --format is \"", format, "\", want table or json"));
 }
 
+namespace {
+
+// Nothing for an empty path.
+absl::Status ReadFileOf(const char* flag, const std::string& path,
+                        std::string* content) {
+  if (path.empty()) return absl::OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  *content = std::string(absl::StripAsciiWhitespace(text.str()));
+  if (file && !content->empty()) return absl::OkStatus();
+  return UsageError(
+      absl::StrCat("flag --", flag, ": ", path, " is empty or can't be read"));
+}
+
+}  // namespace
+
 absl::StatusOr<std::unique_ptr<Client>> Connect() {
   ClientOptions options;
   const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
@@ -53,6 +86,20 @@ absl::StatusOr<std::unique_ptr<Client>> Connect() {
   }
   if (timeout > absl::ZeroDuration()) {
     options.deadline = options.job_deadline = timeout;
+  }
+  const std::tuple<const char*, std::string, std::string*> files[] = {
+      {"token_file", absl::GetFlag(FLAGS_token_file), &options.token},
+      {"tls_ca", absl::GetFlag(FLAGS_tls_ca), &options.tls_ca},
+      {"tls_cert", absl::GetFlag(FLAGS_tls_cert), &options.tls_cert},
+      {"tls_key", absl::GetFlag(FLAGS_tls_key), &options.tls_key}};
+  for (const auto& [flag, path, content] : files) {
+    const absl::Status read = ReadFileOf(flag, path, content);
+    if (!read.ok()) return read;
+  }
+  options.tls = absl::GetFlag(FLAGS_tls) || !options.tls_ca.empty() ||
+                !options.tls_cert.empty();
+  if (options.tls_cert.empty() != options.tls_key.empty()) {
+    return UsageError("--tls_cert and --tls_key go together");
   }
   return std::make_unique<Client>(absl::GetFlag(FLAGS_server), options);
 }

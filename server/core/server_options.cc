@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "quant/base/status_macros.h"
@@ -95,6 +96,32 @@ absl::Status ValidateNetwork(const NetworkConfig& network) {
   return absl::OkStatus();
 }
 
+absl::Status ValidateSecurity(const SecurityConfig& security,
+                              const NetworkConfig& network) {
+  QS_RETURN_IF_ERROR(CheckRange("admin_port", security.admin_port, -1, 65535));
+  if (security.tls_cert.empty() != security.tls_key.empty()) {
+    return absl::InvalidArgumentError(
+        "tls_cert and tls_key go together, one of them is missing");
+  }
+  if (!security.tls_client_ca.empty() && security.tls_cert.empty()) {
+    return absl::InvalidArgumentError(
+        "tls_client_ca needs tls_cert and tls_key");
+  }
+  if (!security.admin_clients.empty() && security.tls_client_ca.empty()) {
+    return absl::InvalidArgumentError(
+        "admin_clients needs tls_client_ca, which verifies them");
+  }
+  if (!security.admin_token_file.empty() && security.tls_cert.empty() &&
+      !IsLoopback(network.address) && !security.allow_plaintext_token) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "with admin_token_file the token would cross the network of ",
+        network.address,
+        " in the clear: give tls_cert, or allow_plaintext_token if that "
+        "network is trusted"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::Status ModelConfig::CheckPreprocessing() const {
@@ -146,7 +173,13 @@ absl::Status ServerOptions::Validate() const {
         "max_queue_delay_seconds is ",
         absl::ToDoubleSeconds(serving.max_queue_delay), ", want 0 to 10"));
   }
-  return ValidateNetwork(network);
+  QS_RETURN_IF_ERROR(ValidateNetwork(network));
+  return ValidateSecurity(security, network);
+}
+
+bool IsLoopback(absl::string_view address) {
+  return address == "localhost" || address == "::1" || address == "[::1]" ||
+         absl::StartsWith(address, "127.");
 }
 
 bool IsValidName(absl::string_view name) {

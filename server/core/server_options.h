@@ -77,8 +77,7 @@ struct ServingConfig {
 };
 
 struct NetworkConfig {
-  // Loopback unless the operator says otherwise: there is neither encryption
-  // nor authentication, and Quantize is for operators.
+  // Loopback unless the operator says otherwise.
   std::string address = "127.0.0.1";
   int port = 8001;          // gRPC; 0: any free one
   int metrics_port = 8002;  // Prometheus; 0: any free one
@@ -89,11 +88,29 @@ struct NetworkConfig {
   std::string port_file;
 };
 
+// Who may do what. Secrets are in files, never in flags.
+struct SecurityConfig {
+  // What operators present as "authorization: Bearer TOKEN" with administrative
+  // calls; empty: no token is accepted.
+  std::string admin_token_file;
+  // Names of verified client certificates that may administrate.
+  std::vector<std::string> admin_clients;
+  // A second gRPC port, always on 127.0.0.1, where administrative calls need no
+  // credentials. 0: any free one; -1: none.
+  int admin_port = 8003;
+  // PEM files. With a certificate the main port speaks TLS; with a client CA it
+  // takes only clients whose certificates that has signed.
+  std::string tls_cert, tls_key, tls_client_ca;
+  // A token in the clear, on a network that the operator trusts.
+  bool allow_plaintext_token = false;
+};
+
 struct ServerOptions {
   // At least one, names differing.
   std::vector<ServedModelConfig> models = {ServedModelConfig()};
   ServingConfig serving;
   NetworkConfig network;
+  SecurityConfig security;
 
   // As above; where there are several models the message names the model.
   absl::Status Validate() const;
@@ -102,6 +119,9 @@ struct ServerOptions {
 // Whether `name` may name a shard or a model: 1 to 64 letters, digits, "-",
 // "_" and ".", no leading ".".
 bool IsValidName(absl::string_view name);
+
+// Whether `address` is this machine's own: 127.0.0.0/8, ::1 or localhost.
+bool IsLoopback(absl::string_view address);
 
 // The batch sizes to compile for requests of up to `max_batch` samples: powers
 // of two, and max_batch itself.

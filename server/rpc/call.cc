@@ -14,13 +14,23 @@ absl::Status JobStatus(const RpcEnvironment& env, const absl::Status& status) {
   return status;
 }
 
+namespace {
+
+absl::Status Admit(const RpcEnvironment& env, Rpc rpc,
+                   const grpc::CallbackServerContext& context) {
+  QS_RETURN_IF_ERROR(env.gatekeeper->Check(rpc, context));
+  return env.lifecycle->Enter();
+}
+
+}  // namespace
+
 CallScope::CallScope(Rpc rpc, const RpcEnvironment& env,
                      grpc::CallbackServerContext* context)
     : rpc_(rpc),
       env_(env),
       context_(context),
       arrived_(SteadyNow()),
-      admission_(env.lifecycle->Enter()) {}
+      admission_(Admit(env, rpc, *context)) {}
 
 CallScope::~CallScope() {
   if (admission_.ok()) env_.lifecycle->Leave();

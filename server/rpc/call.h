@@ -14,15 +14,18 @@
 #include "server/core/model_repository.h"
 #include "server/core/scheduler.h"
 #include "server/core/server_options.h"
+#include "server/rpc/security.h"
 
 namespace quantserve {
 
-// What the services work with; all of it outlives the gRPC server.
+// What the services of one port work with; all of it outlives the gRPC server.
 struct RpcEnvironment {
   const ModelRepository* models = nullptr;
   Scheduler* pool = nullptr;
   Metrics* metrics = nullptr;
   Lifecycle* lifecycle = nullptr;
+  const Gatekeeper* gatekeeper = nullptr;
+  int admin_port = 0;  // 0: there is none
   ServingConfig serving;
   NetworkConfig network;
   BuildFacts build;
@@ -42,7 +45,8 @@ class CallScope {
   CallScope(const CallScope&) = delete;
   CallScope& operator=(const CallScope&) = delete;
 
-  // UNAVAILABLE if the server drains: finish the call with it.
+  // UNAVAILABLE if the server drains, or what the port's gatekeeper says:
+  // finish the call with it.
   const absl::Status& admission() const { return admission_; }
   // As ModelRepository::Find; the call counts as that model's from then on.
   absl::StatusOr<ModelHost*> FindModel(absl::string_view name);

@@ -221,6 +221,21 @@ absl::Status FillNetwork(const v1::ServerConfig& config,
   return absl::OkStatus();
 }
 
+void FillSecurity(const v1::ServerConfig& config, SecurityConfig* security) {
+  if (config.has_admin_port()) {
+    security->admin_port = config.admin_port();
+  } else if (config.has_port() && config.port() == 0) {
+    security->admin_port = 0;
+  }
+  security->admin_token_file = config.admin_token_file();
+  security->admin_clients = {config.admin_clients().begin(),
+                             config.admin_clients().end()};
+  security->tls_cert = config.tls_cert();
+  security->tls_key = config.tls_key();
+  security->tls_client_ca = config.tls_client_ca();
+  security->allow_plaintext_token = config.allow_plaintext_token();
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
@@ -255,6 +270,7 @@ absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config) {
     serving.max_queue_delay = absl::Seconds(config.max_queue_delay_seconds());
   }
   QS_RETURN_IF_ERROR(FillNetwork(config, &options.network));
+  FillSecurity(config, &options.security);
   QS_RETURN_IF_ERROR(options.Validate());
   return options;
 }

@@ -112,15 +112,15 @@ ABSL_FLAG(double, min_sqnr_db, quantserve::GateOptions().min_sqnr_db,
           "Gate for regressors without labels: signal to quantization noise, "
           "in decibels.");
 ABSL_FLAG(std::string, address, quantserve::NetworkConfig().address,
-          "Address to listen on. There is no encryption and no authentication "
-          "yet: 0.0.0.0 (a container needs it) opens the server, Quantize "
-          "included, to its whole network.");
+          "Address to listen on. 0.0.0.0 (a container needs it) opens Predict "
+          "and GetStatus to the whole network.");
 ABSL_FLAG(int32_t, port, quantserve::NetworkConfig().port,
           "gRPC port; 0: any free one.");
 ABSL_FLAG(int32_t, metrics_port, quantserve::NetworkConfig().metrics_port,
           "Port of the Prometheus metrics, /metrics; 0: any free one.");
 ABSL_FLAG(std::string, port_file, "",
-          "File that gets the ports as JSON, {\"grpc\":…,\"metrics\":…}, once "
+          "File that gets the ports as JSON, "
+          "{\"grpc\":…,\"metrics\":…,\"admin\":…}, once "
           "the server listens.");
 ABSL_FLAG(int32_t, max_message_bytes,
           quantserve::NetworkConfig().max_message_bytes,
@@ -141,6 +141,25 @@ ABSL_FLAG(double, max_queue_delay_seconds, 0,
 ABSL_FLAG(int32_t, stream_window, quantserve::ServingConfig().stream_window,
           "Requests of one PredictStream that may be unanswered; it is read no "
           "further then.");
+ABSL_FLAG(int32_t, admin_port, quantserve::SecurityConfig().admin_port,
+          "gRPC port on 127.0.0.1, whatever the address, where Quantize and "
+          "other administrative calls need no credentials; 0: any free one, "
+          "which is the default with --port=0; -1: none.");
+ABSL_FLAG(std::string, admin_token_file, "",
+          "File with the token that operators present with administrative "
+          "calls on the main port.");
+ABSL_FLAG(std::vector<std::string>, admin_clients, {},
+          "Names in client certificates whose holders may administrate, with "
+          "commas between them.");
+ABSL_FLAG(std::string, tls_cert, "",
+          "PEM file with the server's certificate and those between it and its "
+          "CA: the main port speaks TLS.");
+ABSL_FLAG(std::string, tls_key, "", "PEM file with the certificate's key.");
+ABSL_FLAG(std::string, tls_client_ca, "",
+          "PEM file with the CA of clients: only those with a certificate of "
+          "its are taken.");
+ABSL_FLAG(bool, allow_plaintext_token, false,
+          "Takes the token without TLS, on a network that is trusted.");
 ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
 ABSL_FLAG(bool, version, false, "Prints the version and exits.");
 
@@ -182,6 +201,10 @@ absl::Status OverlayLists(const std::set<std::string>& given,
   if (Given(given, "keep_fp32")) {
     const auto layers = absl::GetFlag(FLAGS_keep_fp32);
     *config->mutable_keep_fp32() = {layers.begin(), layers.end()};
+  }
+  if (Given(given, "admin_clients")) {
+    const auto clients = absl::GetFlag(FLAGS_admin_clients);
+    *config->mutable_admin_clients() = {clients.begin(), clients.end()};
   }
   // Shards of both are there; a name that both have is an error.
   for (const std::string& text : absl::GetFlag(FLAGS_shard)) {
@@ -241,6 +264,12 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(max_message_bytes);
   QS_OVERLAY(drain_seconds);
   QS_OVERLAY(port_file);
+  QS_OVERLAY(admin_port);
+  QS_OVERLAY(admin_token_file);
+  QS_OVERLAY(tls_cert);
+  QS_OVERLAY(tls_key);
+  QS_OVERLAY(tls_client_ca);
+  QS_OVERLAY(allow_plaintext_token);
 }
 
 #undef QS_OVERLAY
@@ -270,6 +299,9 @@ const CommandLine& ServerCommandLine() {
        {"Network",
         {"address", "port", "metrics_port", "port_file", "max_message_bytes",
          "drain_seconds"}},
+       {"Security",
+        {"admin_port", "admin_token_file", "admin_clients", "tls_cert",
+         "tls_key", "tls_client_ca", "allow_plaintext_token"}},
        {"Other", {"config", "verbose", "version"}}},
       "Example:\n"
       "  quantserve_server --model=resnet20.pt \\\n"

@@ -36,16 +36,16 @@ Listener::Listener(const RpcEnvironment& env)
 Listener::~Listener() { Shutdown(absl::ZeroDuration()); }
 
 absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
-    const NetworkConfig& network, const RpcEnvironment& env) {
+    const Options& options, const RpcEnvironment& env) {
   auto listener = absl::WrapUnique(new Listener(env));
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   grpc::ServerBuilder builder;
   // Two servers on one port would share its connections, and nobody would know.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.SetMaxReceiveMessageSize(network.max_message_bytes);
-  builder.AddListeningPort(HostPort(network.address, network.port),
-                           grpc::InsecureServerCredentials(), &listener->port_);
+  builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  builder.AddListeningPort(HostPort(options.address, options.port),
+                           options.credentials, &listener->port_);
   builder.RegisterService(&listener->inference_);
   builder.RegisterService(&listener->quantization_);
   grpc_errors_are_news = false;
@@ -53,7 +53,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   grpc_errors_are_news = true;
   if (listener->server_ == nullptr || listener->port_ == 0) {
     return absl::UnavailableError(absl::StrCat(
-        "cannot listen on ", HostPort(network.address, network.port),
+        "cannot listen on ", HostPort(options.address, options.port),
         " for gRPC: the port is in use, or the address is not this "
         "machine's"));
   }

@@ -1,4 +1,4 @@
-// The gRPC port: services, health, reflection.
+// A gRPC port: services, health, reflection.
 #pragma once
 
 #include <memory>
@@ -15,10 +15,17 @@ namespace quantserve {
 // Thread-safe.
 class Listener {
  public:
+  struct Options {
+    std::string address;
+    int port = 0;  // 0: any free one
+    int max_message_bytes = 0;
+    std::shared_ptr<grpc::ServerCredentials> credentials;
+  };
+
   // Listens at once, health NOT_SERVING. `env` outlives the listener.
   // UNAVAILABLE, naming address and port, if it can't listen there.
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
-      const NetworkConfig& network, const RpcEnvironment& env);
+      const Options& options, const RpcEnvironment& env);
   // Shuts down at once.
   ~Listener();
 

@@ -101,14 +101,14 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
         std::make_unique<ModelHost>(options.models[i], std::move(deps)));
   }
   models_ = std::make_unique<ModelRepository>(std::move(hosts));
-  env_ = {models_.get(),
-          &pool_,
-          &metrics_,
-          &lifecycle_,
-          options_.serving,
-          options_.network,
-          std::move(parts.build),
-          absl::Now()};
+  env_.models = models_.get();
+  env_.pool = &pool_;
+  env_.metrics = &metrics_;
+  env_.lifecycle = &lifecycle_;
+  env_.serving = options_.serving;
+  env_.network = options_.network;
+  env_.build = std::move(parts.build);
+  env_.started = absl::Now();
 }
 
 absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
@@ -123,13 +123,39 @@ absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
                               std::make_shared<ProcessMetrics>(
                                   [pool] { return pool->queue_depth(); },
                                   [pool] { return pool->busy_workers(); })}));
-  QS_ASSIGN_OR_RETURN(server->listener_,
-                      Listener::Start(network, server->env_));
+  QS_RETURN_IF_ERROR(server->ListenForCalls());
   spdlog::info("gRPC on {}, metrics on http://{}/metrics",
                HostPort(network.address, server->port()),
                HostPort(network.address, server->metrics_port()));
   QS_RETURN_IF_ERROR(server->WritePortFile());
   return server;
+}
+
+absl::Status QuantServer::ListenForCalls() {
+  const NetworkConfig& network = options_.network;
+  const SecurityConfig& security = options_.security;
+  QS_ASSIGN_OR_RETURN(const Secrets secrets, ReadSecrets(security));
+  gatekeeper_ = std::make_unique<Gatekeeper>(
+      /*trusted=*/false, secrets.admin_token, security.admin_clients);
+  admin_gatekeeper_ = std::make_unique<Gatekeeper>(
+      /*trusted=*/true, "", std::vector<std::string>());
+  admin_env_ = env_;
+  admin_env_.gatekeeper = admin_gatekeeper_.get();
+  if (security.admin_port >= 0) {
+    QS_ASSIGN_OR_RETURN(admin_listener_,
+                        Listener::Start({"127.0.0.1", security.admin_port,
+                                         network.max_message_bytes,
+                                         grpc::InsecureServerCredentials()},
+                                        admin_env_));
+    env_.admin_port = admin_listener_->port();
+    spdlog::info("administrative gRPC on 127.0.0.1:{}", env_.admin_port);
+  }
+  env_.gatekeeper = gatekeeper_.get();
+  QS_ASSIGN_OR_RETURN(listener_, Listener::Start({network.address, network.port,
+                                                  network.max_message_bytes,
+                                                  MakeCredentials(secrets)},
+                                                 env_));
+  return absl::OkStatus();
 }
 
 QuantServer::~QuantServer() {
@@ -143,7 +169,7 @@ absl::Status QuantServer::WritePortFile() const {
   if (path.empty()) return absl::OkStatus();
   const absl::Status written = WriteFileAtomically(
       path, absl::StrCat("{\"grpc\":", port(), ",\"metrics\":", metrics_port(),
-                         "}\n"));
+                         ",\"admin\":", admin_port(), "}\n"));
   if (written.ok()) return written;
   return absl::InvalidArgumentError(
       absl::StrCat("cannot write the port file: ", written.message()));
@@ -158,7 +184,9 @@ absl::Status QuantServer::StartUp() {
     return absl::CancelledError("the server was told to stop");
   }
   metrics_.SetReady(true);
-  listener_->SetServing(true);
+  for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
+    if (listener != nullptr) listener->SetServing(true);
+  }
   // If the end came between these lines, its word is the last.
   if (lifecycle_.phase() == Phase::kDraining) BeginShutdown();
   spdlog::info("ready");
@@ -168,7 +196,9 @@ absl::Status QuantServer::StartUp() {
 void QuantServer::BeginShutdown() {
   lifecycle_.BecomeDraining();
   metrics_.SetReady(false);
-  listener_->SetServing(false);
+  for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
+    if (listener != nullptr) listener->SetServing(false);
+  }
   jobs_.Close();
 }
 
@@ -183,7 +213,9 @@ bool QuantServer::Shutdown() {
   if (finished) lifecycle_.AwaitIdle(kQuiet, std::min(kMaxLinger, left));
   finished &= pool_.Drain(deadline - absl::Now());
   // Our calls are over, or late; health watchers never end by themselves.
-  listener_->Shutdown(absl::Milliseconds(100));
+  for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
+    if (listener != nullptr) listener->Shutdown(absl::Milliseconds(100));
+  }
   jobs_.Stop();
   return finished;
 }

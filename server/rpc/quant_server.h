@@ -66,12 +66,15 @@ class QuantServer {
   bool Shutdown();
 
   int port() const { return listener_->port(); }
+  // 0: there is none.
+  int admin_port() const { return env_.admin_port; }
   int metrics_port() const { return metrics_listener_->port(); }
   const ModelRepository& models() const { return *models_; }
   const Scheduler& pool() const { return pool_; }
 
  private:
   QuantServer(const ServerOptions& options, ServerParts parts);
+  absl::Status ListenForCalls();
   absl::Status WritePortFile() const;
 
   const ServerOptions options_;
@@ -80,10 +83,12 @@ class QuantServer {
   JobRunner jobs_;  // stopped before the models go
   std::unique_ptr<ModelRepository> models_;
   Scheduler pool_;  // its requests hold variants
-  RpcEnvironment env_;
+  std::unique_ptr<Gatekeeper> gatekeeper_, admin_gatekeeper_;
+  RpcEnvironment env_, admin_env_;
   // They use what is above.
   std::unique_ptr<MetricsListener> metrics_listener_;
   std::unique_ptr<Listener> listener_;
+  std::unique_ptr<Listener> admin_listener_;  // may be null
 };
 
 }  // namespace quantserve

@@ -141,6 +141,7 @@ void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
   out->set_queue_capacity(env.pool->queue_capacity());
   out->set_queue_depth(env.pool->queue_depth());
   out->set_max_message_bytes(env.network.max_message_bytes);
+  out->set_admin_port(env.admin_port);
   out->set_libtorch_version(env.build.libtorch_version);
   if (const auto memory = ReadProcessMemory(); memory.ok()) {
     out->mutable_memory()->set_resident_bytes(memory->resident_bytes);

@@ -99,6 +99,14 @@ bad.inputs[0].shape[0] = 2
 check(code_of(lambda: predictor.Predict(bad, timeout=10))
       == grpc.StatusCode.INVALID_ARGUMENT, "byte count")
 
+# Administrative calls are not for everybody: only this machine reaches the
+# administrative port.
+check(code_of(lambda: list(quantizer.Quantize(
+    quantization.QuantizeRequest(), timeout=10)))
+      == grpc.StatusCode.UNAUTHENTICATED, "no Quantize on the main port")
+quantizer = quantization_pb2_grpc.QuantizationServiceStub(
+    grpc.insecure_channel(f"127.0.0.1:{status.server.admin_port}"))
+
 # Quantize streams progress, then one result; a second one meanwhile is aborted.
 events = []
 stream = quantizer.Quantize(quantization.QuantizeRequest(), timeout=300)

@@ -30,6 +30,7 @@ class ServiceTest : public ::testing::Test {
     options_.models[0].quantization.calibration_shard = "calibration";
     options_.network.port = 0;
     options_.network.metrics_port = 0;
+    options_.security.admin_port = 0;
     options_.network.max_message_bytes = 64 << 10;
   }
   ~ServiceTest() override {
@@ -84,6 +85,11 @@ class ServiceTest : public ::testing::Test {
     const auto stub = grpc::health::v1::Health::NewStub(channel_);
     EXPECT_TRUE(stub->Check(&context, request, &response).ok());
     return response.status();
+  }
+  std::shared_ptr<grpc::Channel> AdminChannel() const {
+    return grpc::CreateChannel(
+        "127.0.0.1:" + std::to_string(server_->admin_port()),
+        grpc::InsecureChannelCredentials());
   }
   std::string Metric(const std::string& line) {
     const std::string text = testing::HttpGet(server_->metrics_port());

@@ -348,7 +348,7 @@ TEST_F(ServiceTest, ACallerThatGoesAwayCancelsItsJob) {
   Start();
   controls_->quantizes.Close();
   grpc::ClientContext context;
-  const auto stub = v1::QuantizationService::NewStub(channel_);
+  const auto stub = v1::QuantizationService::NewStub(AdminChannel());
   const auto reader = stub->Quantize(&context, {});
   controls_->quantizes.AwaitWaiting(1);
   context.TryCancel();

@@ -187,13 +187,20 @@ void ModelMetrics::RecordInference(VariantId variant, int64_t samples,
   series.samples->Increment(static_cast<double>(samples));
   series.queue->Observe(absl::ToDoubleSeconds(queue));
   series.compute->Observe(absl::ToDoubleSeconds(compute));
+  statistics_[static_cast<size_t>(variant)].RecordSuccess(samples, queue,
+                                                          compute);
 }
 
 void ModelMetrics::RecordBatch(VariantId variant, int64_t samples,
-                               int64_t unwanted) {
+                               int64_t unwanted, absl::Duration compute) {
+  statistics_[static_cast<size_t>(variant)].RecordBatch(samples, compute);
   VariantSeries& series = variant_[static_cast<size_t>(variant)];
   series.batch->Observe(static_cast<double>(samples));
   if (unwanted > 0) series.unwanted->Increment(static_cast<double>(unwanted));
+}
+
+void ModelMetrics::RecordFailure(VariantId variant, absl::Duration took) {
+  statistics_[static_cast<size_t>(variant)].RecordFailure(took);
 }
 
 void ModelMetrics::RecordDrop(VariantId variant, Drop reason) {

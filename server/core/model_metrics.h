@@ -9,6 +9,7 @@
 #include "quant/base/mutex.h"
 #include "quant/report/quantization_report.h"
 #include "server/core/drop.h"
+#include "server/core/inference_statistics.h"
 #include "server/core/rpc_metrics.h"
 #include "server/core/variant.h"
 
@@ -34,8 +35,15 @@ class ModelMetrics {
 
   // A batch was run; nobody wanted `unwanted` of its samples any more when it
   // began.
-  void RecordBatch(VariantId variant, int64_t samples, int64_t unwanted);
+  void RecordBatch(VariantId variant, int64_t samples, int64_t unwanted,
+                   absl::Duration compute);
   void RecordDrop(VariantId variant, Drop reason);
+  // A request of a known variant got no answer.
+  void RecordFailure(VariantId variant, absl::Duration took);
+
+  const InferenceStatistics& statistics(VariantId variant) const {
+    return statistics_[static_cast<size_t>(variant)];
+  }
 
   // Shows what was just published.
   void SetVariant(const ServedVariant& variant);
@@ -87,6 +95,7 @@ class ModelMetrics {
 
   Mutex mu_;  // guards the making of series, not their use
   std::array<VariantSeries, kVariantCount> variant_;
+  std::array<InferenceStatistics, kVariantCount> statistics_;
 };
 
 }  // namespace quantserve

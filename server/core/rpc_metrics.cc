@@ -26,8 +26,9 @@ const char* VariantLabel(int variant) {
 }  // namespace
 
 const char* RpcName(Rpc rpc) {
-  static constexpr const char* kNames[] = {"Predict", "Quantize", "GetStatus",
-                                           "Evaluate", "PredictStream"};
+  static constexpr const char* kNames[] = {
+      "Predict",       "Quantize",   "GetStatus", "Evaluate",
+      "PredictStream", "ModelInfer", "Oip"};
   return kNames[static_cast<int>(rpc)];
 }
 

@@ -13,8 +13,16 @@
 
 namespace quantserve {
 
-enum class Rpc { kPredict, kQuantize, kGetStatus, kEvaluate, kPredictStream };
-inline constexpr int kRpcCount = 5;
+enum class Rpc {
+  kPredict,
+  kQuantize,
+  kGetStatus,
+  kEvaluate,
+  kPredictStream,
+  kModelInfer,
+  kOip,  // the Open Inference Protocol's other calls
+};
+inline constexpr int kRpcCount = 7;
 // "Predict", …
 const char* RpcName(Rpc rpc);
 

@@ -154,7 +154,8 @@ void Scheduler::Run(int worker, BatchBuffers* buffers, Batch* batch) {
     }
   }
   if (variant->metrics != nullptr) {
-    variant->metrics->RecordBatch(variant->id, batch->samples, unwanted);
+    variant->metrics->RecordBatch(variant->id, batch->samples, unwanted,
+                                  end - start);
   }
   InferenceResult result;
   result.status = status;

@@ -31,7 +31,9 @@ void LogGrpc(gpr_log_func_args* args) {
 void RouteGrpcLog() { gpr_set_log_function(LogGrpc); }
 
 Listener::Listener(const RpcEnvironment& env)
-    : inference_(env, env.serving.stream_window), quantization_(env) {}
+    : inference_(env, env.serving.stream_window),
+      quantization_(env),
+      oip_(env) {}
 
 Listener::~Listener() { Shutdown(absl::ZeroDuration()); }
 
@@ -48,6 +50,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
                            options.credentials, &listener->port_);
   builder.RegisterService(&listener->inference_);
   builder.RegisterService(&listener->quantization_);
+  builder.RegisterService(&listener->oip_);
   grpc_errors_are_news = false;
   listener->server_ = builder.BuildAndStart();
   grpc_errors_are_news = true;
@@ -65,6 +68,8 @@ void Listener::SetServing(bool serving) {
   grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
   health->SetServingStatus(v1::InferenceService::service_full_name(), serving);
   health->SetServingStatus(v1::QuantizationService::service_full_name(),
+                           serving);
+  health->SetServingStatus(inference::GRPCInferenceService::service_full_name(),
                            serving);
   health->SetServingStatus("", serving);
 }

@@ -8,6 +8,7 @@
 #include "grpcpp/server.h"
 #include "server/rpc/call.h"
 #include "server/rpc/inference_service.h"
+#include "server/rpc/oip_service.h"
 #include "server/rpc/quantization_service.h"
 
 namespace quantserve {
@@ -40,6 +41,7 @@ class Listener {
 
   InferenceServiceImpl inference_;
   QuantizationServiceImpl quantization_;
+  OipServiceImpl oip_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
 };

@@ -47,11 +47,14 @@ absl::Status Prediction::Fill(CallScope* scope, InferenceRequest* inference) {
   scope->set_variant(variant_);
   QS_RETURN_IF_ERROR(CheckHints(*request_));
   const Engine& engine = inference->variant->engine();
+  // The model's own, not the engine's: a quantized plan may call its values by
+  // other names.
+  const ModelInfo& info = model_->info();
   const Preprocessing& preprocessing = model_->config().model.preprocessing;
-  QS_ASSIGN_OR_RETURN(DecodedInputs inputs,
-                      DecodeInputs(*request_, engine.inputs(), preprocessing,
-                                   engine.max_batch()));
-  QS_RETURN_IF_ERROR(CheckTopK(request_->top_k(), engine.outputs()));
+  QS_ASSIGN_OR_RETURN(
+      DecodedInputs inputs,
+      DecodeInputs(*request_, info.inputs, preprocessing, engine.max_batch()));
+  QS_RETURN_IF_ERROR(CheckTopK(request_->top_k(), info.outputs));
   response_->set_model(model_->name());
   response_->set_variant(inference->variant->name());
   response_->set_generation(inference->variant->generation);
@@ -60,7 +63,7 @@ absl::Status Prediction::Fill(CallScope* scope, InferenceRequest* inference) {
   inference->batch = inputs.batch;
   inference->preprocessing = &preprocessing;
   inference->inputs = std::move(inputs.inputs);
-  inference->outputs = MakeOutputs(engine.outputs(), batch_, response_);
+  inference->outputs = MakeOutputs(info.outputs, batch_, response_);
   inference->priority = request_->priority();
   return absl::OkStatus();
 }
@@ -86,6 +89,7 @@ absl::Status Prediction::Start(CallScope* scope, absl::Time deadline,
 
 absl::Status Prediction::Answer(const InferenceResult& result) {
   if (!result.status.ok()) {
+    model_->metrics().RecordFailure(variant_, result.queue + result.compute);
     response_->Clear();
     return result.status;
   }

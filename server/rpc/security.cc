@@ -136,7 +136,7 @@ std::shared_ptr<grpc::ServerCredentials> MakeCredentials(
 
 bool IsPublic(Rpc rpc) {
   return rpc == Rpc::kPredict || rpc == Rpc::kPredictStream ||
-         rpc == Rpc::kGetStatus;
+         rpc == Rpc::kGetStatus || rpc == Rpc::kModelInfer || rpc == Rpc::kOip;
 }
 
 Gatekeeper::Gatekeeper(bool trusted, std::string token,

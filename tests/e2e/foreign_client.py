@@ -20,11 +20,13 @@ subprocess.run(
      "--plugin=protoc-gen-grpc_python="
      + subprocess.check_output(["which", "grpc_python_plugin"], text=True).strip(),
      "quantserve/v1/tensor.proto", "quantserve/v1/inference.proto",
-     "quantserve/v1/quantization.proto"],
+     "quantserve/v1/quantization.proto", "inference/grpc_service.proto"],
     check=True)
 sys.path.insert(0, stubs.name)
 
 import grpc  # noqa: E402
+from inference import grpc_service_pb2 as oip  # noqa: E402
+from inference import grpc_service_pb2_grpc as oip_grpc  # noqa: E402
 from quantserve.v1 import inference_pb2 as inference  # noqa: E402
 from quantserve.v1 import inference_pb2_grpc  # noqa: E402
 from quantserve.v1 import quantization_pb2 as quantization  # noqa: E402
@@ -99,6 +101,34 @@ bad.inputs[0].shape[0] = 2
 check(code_of(lambda: predictor.Predict(bad, timeout=10))
       == grpc.StatusCode.INVALID_ARGUMENT, "byte count")
 
+# The Open Inference Protocol, as its own clients use it: look the model up, send
+# raw contents, read raw contents.
+server = oip_grpc.GRPCInferenceServiceStub(channel)
+check(server.ServerReady(oip.ServerReadyRequest()).ready, "OIP: ready")
+described = server.ModelMetadata(oip.ModelMetadataRequest(name=model.name))
+check(list(described.versions) == ["fp32", "int8"], "OIP: versions")
+check(list(described.inputs[0].shape) == [-1, 3, 32, 32], "OIP: shape")
+check(server.ModelConfig(oip.ModelConfigRequest(name=model.name))
+      .config.max_batch_size == model.max_batch, "OIP: configuration")
+for name in ("fp32", "int8"):
+    asked = oip.ModelInferRequest(
+        model_name=model.name, model_version=name, id="1",
+        raw_input_contents=[pixels])
+    asked.inputs.add(name=described.inputs[0].name, datatype="UINT8",
+                     shape=[1, 3, 32, 32])
+    asked.outputs.add(name=described.outputs[0].name)
+    answer = server.ModelInfer(asked, timeout=10)
+    check(answer.model_version == name and answer.id == "1",
+          f"OIP: {name} answers")
+    ours = predictor.Predict(request(variant=name), timeout=10)
+    check(answer.raw_output_contents[0] == ours.outputs[0].data,
+          f"OIP: {name} answers as Predict does")
+rows = server.ModelStatistics(
+    oip.ModelStatisticsRequest(name=model.name, version="int8")).model_stats
+check(rows[0].inference_stats.success.count >= 2, "OIP: statistics")
+index = server.RepositoryIndex(oip.RepositoryIndexRequest(ready=True))
+check([m.version for m in index.models] == ["fp32", "int8"], "OIP: index")
+
 # Administrative calls are not for everybody: only this machine reaches the
 # administrative port.
 check(code_of(lambda: list(quantizer.Quantize(
@@ -154,6 +184,7 @@ services = next(reflection(ask(), timeout=10))
 hold.set()
 for service in (b"quantserve.v1.InferenceService",
                 b"quantserve.v1.QuantizationService",
+                b"inference.GRPCInferenceService",
                 b"grpc.health.v1.Health"):
     check(service in services, f"reflection lists {service.decode()}")
 

@@ -148,6 +148,48 @@ absl::StatusOr<v1::QuantizeResult> Client::Quantize(
   return result;
 }
 
+absl::StatusOr<v1::PromoteResponse> Client::Promote(
+    const v1::PromoteRequest& request) {
+  const auto admin = Admin();
+  if (!admin.ok()) return admin.status();
+  grpc::ClientContext context;
+  SetDeadline(options_.deadline, &context);
+  Authorize(&context);
+  v1::PromoteResponse response;
+  absl::Status status =
+      FromGrpc((*admin)->Promote(&context, request, &response));
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::RollbackResponse> Client::Rollback(
+    const v1::RollbackRequest& request) {
+  const auto admin = Admin();
+  if (!admin.ok()) return admin.status();
+  grpc::ClientContext context;
+  SetDeadline(options_.deadline, &context);
+  Authorize(&context);
+  v1::RollbackResponse response;
+  absl::Status status =
+      FromGrpc((*admin)->Rollback(&context, request, &response));
+  if (!status.ok()) return status;
+  return response;
+}
+
+absl::StatusOr<v1::SetRoutingResponse> Client::SetRouting(
+    const v1::SetRoutingRequest& request) {
+  const auto admin = Admin();
+  if (!admin.ok()) return admin.status();
+  grpc::ClientContext context;
+  SetDeadline(options_.deadline, &context);
+  Authorize(&context);
+  v1::SetRoutingResponse response;
+  absl::Status status =
+      FromGrpc((*admin)->SetRouting(&context, request, &response));
+  if (!status.ok()) return status;
+  return response;
+}
+
 absl::Status Client::AwaitReady(absl::Duration timeout) {
   using grpc::health::v1::HealthCheckResponse;
   const absl::Time deadline = absl::Now() + timeout;

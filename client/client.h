@@ -39,9 +39,9 @@ struct ClientOptions {
   std::string token;
 };
 
-// Administrative calls (Quantize, Evaluate) without a token or a certificate,
-// to a server on this machine, go to its administrative port, for which
-// GetStatus is asked once.
+// Administrative calls (all but Predict and GetStatus) without a token or a
+// certificate, to a server on this machine, go to its administrative port, for
+// which GetStatus is asked once.
 //
 // Each method is one call with a deadline and gives the server's code and
 // message if it fails: UNAVAILABLE if nobody answers. Thread-safe.
@@ -66,6 +66,13 @@ class Client {
   absl::StatusOr<v1::QuantizeResult> Quantize(
       const v1::QuantizeRequest& request, const OnProgress& on_progress,
       v1::QuantizeResult* refused = nullptr);
+
+  absl::StatusOr<v1::PromoteResponse> Promote(
+      const v1::PromoteRequest& request);
+  absl::StatusOr<v1::RollbackResponse> Rollback(
+      const v1::RollbackRequest& request);
+  absl::StatusOr<v1::SetRoutingResponse> SetRouting(
+      const v1::SetRoutingRequest& request);
 
   // Waits until the server's health says SERVING, starting included.
   // DEADLINE_EXCEEDED if `timeout` passes before, with what it said last.

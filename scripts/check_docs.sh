@@ -10,7 +10,7 @@ docs=(README.md CONTRIBUTING.md quant/README.md server/README.md client/README.m
 help=$(for program in quantserve_server quantize_model evaluate_model make_demo_model; do
   "$bin/$program" --help
 done
-for command in predict quantize status evaluate bench compare wait; do
+for command in predict quantize status evaluate bench compare wait promote rollback route; do
   "$bin/quantctl" "$command" --help
 done
 echo "--help --list --preset") # quantctl's own, install_deps.sh's, CMake's

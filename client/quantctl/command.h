@@ -29,6 +29,9 @@ Command EvaluateCommand();
 Command BenchCommand();
 Command CompareCommand();
 Command WaitCommand();
+Command PromoteCommand();
+Command RollbackCommand();
+Command RouteCommand();
 
 // A mistake on the command line, as opposed to one that the server found.
 absl::Status UsageError(absl::string_view message);

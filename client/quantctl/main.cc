@@ -54,8 +54,9 @@ int RunCommand(const Command& command,
 
 int Main(const std::vector<std::string>& arguments) {
   const std::vector<Command> commands = {
-      PredictCommand(), QuantizeCommand(), StatusCommand(), EvaluateCommand(),
-      BenchCommand(),   CompareCommand(),  WaitCommand()};
+      PredictCommand(),  QuantizeCommand(), StatusCommand(), EvaluateCommand(),
+      BenchCommand(),    CompareCommand(),  WaitCommand(),   PromoteCommand(),
+      RollbackCommand(), RouteCommand()};
   if (arguments.empty()) {
     std::fputs(Overview(commands).c_str(), stderr);
     return kUsage;

@@ -19,6 +19,9 @@ ABSL_FLAG(std::string, range_method, "",
           "How ranges are taken: minmax, moving_average, percentile, mse, "
           "entropy, auto. Default: the server's configured one.");
 ABSL_FLAG(bool, dry_run, false, "Does everything but publishing.");
+ABSL_FLAG(bool, hold, false,
+          "Keeps the result as the candidate, for quantctl promote, instead of "
+          "publishing it.");
 ABSL_FLAG(
     bool, reuse_artifact, false,
     "Loads the result of an earlier quantization of the same model, shard "
@@ -80,6 +83,7 @@ v1::QuantizeRequest RequestFromFlags() {
   request.set_samples(SamplesFlag());
   request.set_reuse_artifact(absl::GetFlag(FLAGS_reuse_artifact));
   request.set_dry_run(absl::GetFlag(FLAGS_dry_run));
+  request.set_hold(absl::GetFlag(FLAGS_hold));
   if (const auto drop = absl::GetFlag(FLAGS_max_drop)) {
     request.set_max_drop(*drop);
   }
@@ -147,7 +151,7 @@ Command QuantizeCommand() {
            "quantctl quantize [flags]",
            {{"Quantization",
              {"shard", "samples", "range_method", "bias_correction", "equalize",
-              "keep_fp32", "dry_run", "reuse_artifact"}},
+              "keep_fp32", "dry_run", "hold", "reuse_artifact"}},
             {"Budget", {"max_drop", "min_sqnr_db", "min_speedup"}},
             {"Output", {"layers", "report"}},
             CommonFlags()},

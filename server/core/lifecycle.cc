@@ -13,9 +13,15 @@ Phase Lifecycle::phase() const {
 
 bool Lifecycle::BecomeReady() {
   MutexLock lock(&mu_);
-  if (phase_ == Phase::kDraining) return false;
+  if (phase_ >= Phase::kLameDuck) return false;
   phase_ = Phase::kReady;
   return true;
+}
+
+bool Lifecycle::BecomeLameDuck() {
+  MutexLock lock(&mu_);
+  if (phase_ == Phase::kReady) phase_ = Phase::kLameDuck;
+  return phase_ == Phase::kLameDuck;
 }
 
 void Lifecycle::BecomeDraining() {

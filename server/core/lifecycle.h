@@ -9,8 +9,9 @@
 
 namespace quantserve {
 
-// kStarting -> kReady -> kDraining, or kStarting -> kDraining; never back.
-enum class Phase { kStarting, kReady, kDraining };
+// Forwards only, and any may be left out. A lame duck says that it is not ready
+// and still takes what comes.
+enum class Phase { kStarting, kReady, kLameDuck, kDraining };
 
 // Thread-safe.
 class Lifecycle {
@@ -18,8 +19,13 @@ class Lifecycle {
   Phase phase() const;
   bool ready() const { return phase() == Phase::kReady; }
 
-  // False if the server drains already.
+  // Whether the end has begun.
+  bool stopping() const { return phase() >= Phase::kLameDuck; }
+
+  // False if the server stops already.
   bool BecomeReady();
+  // Whether it is one now: only what was ready has callers to wait for.
+  bool BecomeLameDuck();
   void BecomeDraining();
 
   // Counts a call in, unless the server drains: then UNAVAILABLE, and nothing

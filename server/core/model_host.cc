@@ -41,9 +41,58 @@ ModelHost::ModelHost(const ServedModelConfig& config, Deps deps)
       metrics_(&deps.metrics->ForModel(config.model.name)),
       jobs_(deps.jobs),
       on_run_(std::move(deps.on_run)),
+      on_change_(std::move(deps.on_change)),
+      registry_({config.rollout.keep_previous,
+                 [this](VariantId id) { OnChange(id); }}),
       quantizer_({pipeline_.get(), shards_.get(), &registry_, metrics_,
                   std::move(deps.int8_self_test), deps.workers,
-                  config.model.bf16, config.quantization}) {}
+                  config.model.bf16, config.quantization}) {
+  registry_.SetInt8Percent(config.rollout.int8_percent);
+  metrics_->SetRollout(0, config.rollout.int8_percent);
+}
+
+void ModelHost::OnChange(VariantId id) {
+  {
+    MutexLock lock(&show_mu_);
+    const auto variant = registry_.Get(id);
+    if (variant != nullptr) metrics_->SetVariant(*variant);
+    const auto candidate = registry_.candidate();
+    metrics_->SetRollout(candidate == nullptr ? 0 : candidate->generation,
+                         registry_.int8_percent());
+  }
+  if (on_change_) on_change_(id);
+}
+
+absl::StatusOr<VariantRegistry::Snapshot> ModelHost::Promote(
+    int64_t generation) {
+  QS_RETURN_IF_ERROR(CheckStarted());
+  QS_ASSIGN_OR_RETURN(auto promoted, registry_.Promote(generation));
+  metrics_->RecordPromotion();
+  return promoted;
+}
+
+absl::StatusOr<VariantRegistry::Snapshot> ModelHost::Rollback() {
+  QS_RETURN_IF_ERROR(CheckStarted());
+  QS_ASSIGN_OR_RETURN(auto restored, registry_.Rollback());
+  metrics_->RecordRollback();
+  return restored;
+}
+
+absl::Status ModelHost::SetInt8Percent(int percent) {
+  if (percent < 0 || percent > 100) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("int8_percent is ", percent, ", want 0 to 100"));
+  }
+  registry_.SetInt8Percent(percent);
+  OnChange(VariantId::kInt8);
+  return absl::OkStatus();
+}
+
+absl::Status ModelHost::CheckServing() const {
+  QS_RETURN_IF_ERROR(registry_.FindUsual("fp32").status());
+  if (!config_.rollout.require_int8) return absl::OkStatus();
+  return registry_.FindUsual("int8").status();
+}
 
 absl::Status ModelHost::StartUp() {
   // Shared with the job's thread, which may still be inside Give when this one
@@ -126,7 +175,7 @@ absl::StatusOr<EvaluateSpec> ModelHost::MakeEvaluateSpec(
     return absl::InvalidArgumentError("no test shard is configured: name one");
   }
   QS_RETURN_IF_ERROR(shards_->Check(spec.shard));
-  QS_RETURN_IF_ERROR(registry_.Find(variant).status());
+  QS_RETURN_IF_ERROR(registry_.FindUsual(variant).status());
   return spec;
 }
 

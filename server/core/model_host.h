@@ -42,6 +42,8 @@ class ModelHost {
     std::function<absl::Status()> int8_self_test;
     // Sees every finished quantization; may be empty.
     std::function<void(const QuantizationRun&)> on_run;
+    // Hears of every change of what is served; may be empty.
+    std::function<void(VariantId)> on_change;
   };
 
   // `config` is valid.
@@ -73,6 +75,16 @@ class ModelHost {
                                                 OnProgress on_progress,
                                                 EvaluateDone done);
 
+  // As VariantRegistry has them. FAILED_PRECONDITION before StartUp has
+  // returned. SetInt8Percent: INVALID_ARGUMENT unless it is 0 to 100.
+  absl::StatusOr<VariantRegistry::Snapshot> Promote(int64_t generation);
+  absl::StatusOr<VariantRegistry::Snapshot> Rollback();
+  absl::Status SetInt8Percent(int percent);
+
+  // OK once what must be served before traffic may come is served, else
+  // FAILED_PRECONDITION with the reason.
+  absl::Status CheckServing() const;
+
   const std::string& name() const { return config_.model.name; }
   const ServedModelConfig& config() const { return config_; }
   const ModelInfo& info() const { return pipeline_->info(); }
@@ -91,6 +103,8 @@ class ModelHost {
   std::shared_ptr<const QuantizationRun> RunQuantization(
       const QuantizeSpec& spec, const JobControl& control);
   absl::Status CheckStarted() const;
+  // Shows what is served now.
+  void OnChange(VariantId id);
 
   const ServedModelConfig config_;
   const std::unique_ptr<ModelPipeline> pipeline_;
@@ -100,6 +114,9 @@ class ModelHost {
   ModelMetrics* const metrics_;
   JobRunner* const jobs_;
   const std::function<void(const QuantizationRun&)> on_run_;
+  const std::function<void(VariantId)> on_change_;
+  Mutex show_mu_;  // so that the metrics show the last change, not the last but
+                   // one
   VariantRegistry registry_;
   Quantizer quantizer_;
   mutable Mutex mu_;

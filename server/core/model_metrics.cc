@@ -59,7 +59,7 @@ const char* DropName(Drop reason) {
 
 const char* RunResultName(RunResult result) {
   static constexpr const char* kNames[] = {"published", "dry_run", "refused",
-                                           "cancelled", "failed"};
+                                           "cancelled", "failed",  "held"};
   return kNames[static_cast<int>(result)];
 }
 
@@ -167,6 +167,26 @@ void ModelMetrics::MakeRunSeries(prometheus::Registry* registry) {
         &runs.Add({{"model", model_},
                    {"result", RunResultName(static_cast<RunResult>(i))}});
   }
+  const prometheus::Labels model = {{"model", model_}};
+  candidate_generation_ =
+      &BuildGauge()
+           .Name("quantserve_candidate_generation")
+           .Help("The INT8 build that waits for its promotion; 0: none.")
+           .Register(*registry)
+           .Add(model);
+  int8_share_ = &BuildGauge()
+                     .Name("quantserve_int8_share_ratio")
+                     .Help(
+                         "Share of the requests without a variant that INT8 "
+                         "gets while it is served, 0 to 1.")
+                     .Register(*registry)
+                     .Add(model);
+  auto& rollouts = BuildCounter()
+                       .Name("quantserve_rollouts_total")
+                       .Help("INT8 variants exchanged by operators.")
+                       .Register(*registry);
+  promotions_ = &rollouts.Add({{"model", model_}, {"action", "promote"}});
+  rollbacks_ = &rollouts.Add({{"model", model_}, {"action", "rollback"}});
   auto& recipes = BuildCounter()
                       .Name("quantserve_quantization_recipes_total")
                       .Help("Where the recipes of quantizations came from.")
@@ -178,6 +198,11 @@ void ModelMetrics::MakeRunSeries(prometheus::Registry* registry) {
                          .Name("quantserve_quantization_phase_duration_seconds")
                          .Help("Wall time of each phase of a quantization.")
                          .Register(*registry);
+}
+
+void ModelMetrics::SetRollout(int64_t candidate_generation, int int8_percent) {
+  candidate_generation_->Set(static_cast<double>(candidate_generation));
+  int8_share_->Set(int8_percent / 100.0);
 }
 
 void ModelMetrics::RecordInference(VariantId variant, int64_t samples,

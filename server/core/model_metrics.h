@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/time/time.h"
+#include "prometheus/counter.h"
 #include "prometheus/registry.h"
 #include "quant/base/mutex.h"
 #include "quant/report/quantization_report.h"
@@ -15,8 +16,15 @@
 
 namespace quantserve {
 
-enum class RunResult { kPublished, kDryRun, kRefused, kCancelled, kFailed };
-inline constexpr int kRunResultCount = 5;
+enum class RunResult {
+  kPublished,
+  kDryRun,
+  kRefused,
+  kCancelled,
+  kFailed,
+  kHeld
+};
+inline constexpr int kRunResultCount = 6;
 // "published", "dry_run", …
 const char* RunResultName(RunResult result);
 
@@ -47,6 +55,12 @@ class ModelMetrics {
 
   // Shows what was just published.
   void SetVariant(const ServedVariant& variant);
+
+  // What is held and how requests are routed, in percent for INT8; generation
+  // 0: nothing is held.
+  void SetRollout(int64_t candidate_generation, int int8_percent);
+  void RecordPromotion() { promotions_->Increment(); }
+  void RecordRollback() { rollbacks_->Increment(); }
 
   // `report` is null if the run did not get as far as having one.
   void RecordQuantization(RunResult result, const QuantizationReport* report);
@@ -90,6 +104,10 @@ class ModelMetrics {
   prometheus::Family<prometheus::Histogram>* phase_duration_;
 
   std::array<prometheus::Counter*, kRunResultCount> runs_;
+  prometheus::Gauge* candidate_generation_;
+  prometheus::Gauge* int8_share_;
+  prometheus::Counter* promotions_;
+  prometheus::Counter* rollbacks_;
   prometheus::Counter* recipes_calibrated_;
   prometheus::Counter* recipes_loaded_;
 

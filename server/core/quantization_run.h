@@ -22,6 +22,7 @@ struct QuantizeSpec {
   QuantizeOptions options;
   std::string shard;  // a name in the shard store
   bool dry_run = false;
+  bool hold = false;  // as the candidate, not published
 };
 
 // A finished run. What it did not get as far as is absent.
@@ -33,7 +34,8 @@ struct QuantizationRun {
   // gate refused, or the budget was not kept. CANCELLED, or what went wrong.
   absl::Status status;
   bool published = false;
-  int64_t generation = 0;  // of the new variant, if published
+  bool held = false;       // it is the candidate
+  int64_t generation = 0;  // of the new variant, if published or held
   std::optional<QuantizationReport> report;
   std::string evaluated_on;        // the shard's name
   std::optional<Evaluation> fp32;  // without outputs

@@ -20,6 +20,7 @@ Evaluation WithoutOutputs(Evaluation evaluation) {
 
 RunResult ResultOf(const QuantizationRun& run) {
   if (run.published) return RunResult::kPublished;
+  if (run.held) return RunResult::kHeld;
   if (run.status.ok()) return RunResult::kDryRun;
   if (absl::IsCancelled(run.status)) return RunResult::kCancelled;
   if (WasRefused(run)) return RunResult::kRefused;
@@ -95,7 +96,6 @@ absl::Status Quantizer::PublishFloat(const JobControl& control) {
       auto variant, MakeServedVariant(VariantId::kFp32, 1, std::move(compiled),
                                       std::move(scores), deps_.workers));
   variant->metrics = deps_.metrics;
-  deps_.metrics->SetVariant(*variant);
   deps_.registry->Publish(std::move(variant));
   absl::Status bf16 = absl::FailedPreconditionError(
       "it is off; the server's flag --bf16 switches it on");
@@ -124,7 +124,6 @@ absl::Status Quantizer::PublishBf16(const SampleSet& set,
       auto variant, MakeServedVariant(VariantId::kBf16, 1, std::move(compiled),
                                       std::move(scores), deps_.workers));
   variant->metrics = deps_.metrics;
-  deps_.metrics->SetVariant(*variant);
   deps_.registry->Publish(std::move(variant));
   return absl::OkStatus();
 }
@@ -199,8 +198,7 @@ absl::Status Quantizer::Judge(const SampleSet& set, const Engine& int8,
 
 absl::Status Quantizer::Publish(CompiledVariant compiled,
                                 QuantizationRun* run) {
-  const Snapshot old = deps_.registry->Get(VariantId::kInt8);
-  const int64_t generation = old == nullptr ? 1 : old->generation + 1;
+  const int64_t generation = deps_.registry->NextGeneration();
   QS_ASSIGN_OR_RETURN(
       auto variant,
       MakeServedVariant(
@@ -208,10 +206,14 @@ absl::Status Quantizer::Publish(CompiledVariant compiled,
           {run->evaluated_on, *run->int8, run->comparison, run->gate},
           deps_.workers));
   variant->metrics = deps_.metrics;
-  deps_.metrics->SetVariant(*variant);
-  deps_.registry->Publish(std::move(variant));
-  run->published = true;
   run->generation = generation;
+  if (run->spec.hold) {
+    deps_.registry->Hold(std::move(variant));
+    run->held = true;
+  } else {
+    deps_.registry->Publish(std::move(variant));
+    run->published = true;
+  }
   return absl::OkStatus();
 }
 
@@ -227,7 +229,7 @@ void Quantizer::Record(const QuantizationRun& run) {
 absl::StatusOr<EvaluationOutcome> Quantizer::Evaluate(
     const EvaluateSpec& spec, const JobControl& control) {
   QS_ASSIGN_OR_RETURN(const Snapshot variant,
-                      deps_.registry->Find(spec.variant));
+                      deps_.registry->FindUsual(spec.variant));
   QS_ASSIGN_OR_RETURN(auto shard, deps_.shards->Load(spec.shard));
   const int64_t samples =
       spec.samples == 0 ? shard->size() : std::min(spec.samples, shard->size());

@@ -43,8 +43,8 @@ class Quantizer {
   // that fails is left unavailable with its reason.
   absl::Status PublishFloat(const JobControl& control);
 
-  // Makes an INT8 variant and publishes it, unless the gate refuses or
-  // `spec.dry_run`. Needs FP32 published.
+  // Makes an INT8 variant and publishes it, or holds it if `spec.hold`, unless
+  // the gate refuses or `spec.dry_run`. Needs FP32 published.
   QuantizationRun Run(const QuantizeSpec& spec, const JobControl& control);
 
   absl::StatusOr<EvaluationOutcome> Evaluate(const EvaluateSpec& spec,

@@ -27,8 +27,8 @@ const char* VariantLabel(int variant) {
 
 const char* RpcName(Rpc rpc) {
   static constexpr const char* kNames[] = {
-      "Predict",       "Quantize",   "GetStatus", "Evaluate",
-      "PredictStream", "ModelInfer", "Oip"};
+      "Predict",    "Quantize", "GetStatus", "Evaluate", "PredictStream",
+      "ModelInfer", "Oip",      "Promote",   "Rollback", "SetRouting"};
   return kNames[static_cast<int>(rpc)];
 }
 

@@ -21,8 +21,11 @@ enum class Rpc {
   kPredictStream,
   kModelInfer,
   kOip,  // the Open Inference Protocol's other calls
+  kPromote,
+  kRollback,
+  kSetRouting,
 };
-inline constexpr int kRpcCount = 7;
+inline constexpr int kRpcCount = 10;
 // "Predict", …
 const char* RpcName(Rpc rpc);
 

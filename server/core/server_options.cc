@@ -93,6 +93,12 @@ absl::Status ValidateNetwork(const NetworkConfig& network) {
         absl::StrCat("drain_seconds is ", absl::ToDoubleSeconds(network.drain),
                      ", want 0 to 86400"));
   }
+  if (network.lame_duck < absl::ZeroDuration() ||
+      network.lame_duck > absl::Hours(1)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "lame_duck_seconds is ", absl::ToDoubleSeconds(network.lame_duck),
+        ", want 0 to 3600"));
+  }
   return absl::OkStatus();
 }
 
@@ -141,6 +147,7 @@ absl::Status ServedModelConfig::Validate() const {
         "the shape of a sample is unknown: give --sample_shape=3,32,32 or a "
         "--calibration_shard");
   }
+  QS_RETURN_IF_ERROR(CheckRange("int8_percent", rollout.int8_percent, 0, 100));
   return CheckRange("max_batch", model.max_batch, 1, 1024);
 }
 

@@ -58,10 +58,18 @@ struct QuantizationConfig {
   GateOptions gate;
 };
 
-// One model, and how it is quantized.
+// How a new INT8 variant comes to serve.
+struct RolloutConfig {
+  bool require_int8 = false;   // not ready without INT8
+  bool keep_previous = false;  // in memory, for Rollback
+  int int8_percent = 100;      // of the requests that name no variant
+};
+
+// One model, how it is quantized, and how the result is rolled out.
 struct ServedModelConfig {
   ModelConfig model;
   QuantizationConfig quantization;
+  RolloutConfig rollout;
 
   // INVALID_ARGUMENT that names the setting, its value and its range.
   absl::Status Validate() const;
@@ -82,7 +90,10 @@ struct NetworkConfig {
   int port = 8001;          // gRPC; 0: any free one
   int metrics_port = 8002;  // Prometheus; 0: any free one
   int max_message_bytes = 16 << 20;
-  // How long requests in flight may take after SIGTERM.
+  // How long calls are still taken after SIGTERM, while health says
+  // NOT_SERVING: until load balancers have noticed.
+  absl::Duration lame_duck = absl::ZeroDuration();
+  // How long requests in flight may take after that.
   absl::Duration drain = absl::Seconds(30);
   // The ports as JSON, written once the server listens; empty: not written.
   std::string port_file;

@@ -1,26 +1,135 @@
 #include "server/core/variant_registry.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 
 namespace quantserve {
+namespace {
 
-VariantRegistry::VariantRegistry() {
+constexpr auto kInt8 = static_cast<size_t>(VariantId::kInt8);
+
+}  // namespace
+
+VariantRegistry::VariantRegistry(Options options)
+    : options_(std::move(options)) {
   MutexLock lock(&mu_);
   reasons_.fill("the server is starting");
 }
 
-void VariantRegistry::Publish(std::unique_ptr<ServedVariant> variant) {
-  const auto index = static_cast<size_t>(variant->id);
-  Snapshot snapshot(variant.release(), [this](const ServedVariant* retired) {
+VariantRegistry::Snapshot VariantRegistry::Own(
+    std::unique_ptr<ServedVariant> variant) {
+  return Snapshot(variant.release(), [this](const ServedVariant* retired) {
     reaper_.Post([retired] { delete retired; });
   });
-  MutexLock lock(&mu_);
-  // The old one leaves in `snapshot`, after the lock is let go.
-  variants_[index].swap(snapshot);
+}
+
+VariantRegistry::Snapshot VariantRegistry::Replace(Snapshot variant) {
+  const auto index = static_cast<size_t>(variant->id);
+  if (index == kInt8) {
+    last_generation_ = std::max(last_generation_, variant->generation);
+  }
+  variants_[index].swap(variant);
   reasons_[index].clear();
+  if (index == kInt8 && options_.keep_previous && variant != nullptr) {
+    previous_.swap(variant);
+  }
+  return variant;
+}
+
+void VariantRegistry::Changed(VariantId id) const {
+  if (options_.on_change) options_.on_change(id);
+}
+
+void VariantRegistry::Publish(std::unique_ptr<ServedVariant> variant) {
+  const VariantId id = variant->id;
+  Snapshot old = Own(std::move(variant));
+  {
+    MutexLock lock(&mu_);
+    old = Replace(std::move(old));
+  }
+  old.reset();
+  Changed(id);
+}
+
+void VariantRegistry::Hold(std::unique_ptr<ServedVariant> variant) {
+  Snapshot old = Own(std::move(variant));
+  {
+    MutexLock lock(&mu_);
+    last_generation_ = std::max(last_generation_, old->generation);
+    candidate_.swap(old);
+  }
+  old.reset();
+  Changed(VariantId::kInt8);
+}
+
+absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Promote(
+    int64_t generation) {
+  Snapshot promoted;
+  Snapshot old;
+  {
+    MutexLock lock(&mu_);
+    if (candidate_ == nullptr) {
+      return absl::FailedPreconditionError(
+          "there is no candidate to promote: Quantize with hold makes one");
+    }
+    if (generation != 0 && candidate_->generation != generation) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("the candidate is of generation ",
+                       candidate_->generation, ", not ", generation));
+    }
+    promoted = std::move(candidate_);
+    candidate_.reset();
+    old = Replace(promoted);
+  }
+  old.reset();
+  Changed(VariantId::kInt8);
+  return promoted;
+}
+
+absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Rollback() {
+  Snapshot restored;
+  {
+    MutexLock lock(&mu_);
+    if (previous_ == nullptr) {
+      return absl::FailedPreconditionError(
+          options_.keep_previous
+              ? "there is no earlier int8 generation to go back to"
+              : "no earlier int8 generation is kept: the server's flag "
+                "--keep_previous keeps one");
+    }
+    variants_[kInt8].swap(previous_);
+    restored = variants_[kInt8];
+  }
+  Changed(VariantId::kInt8);
+  return restored;
+}
+
+VariantRegistry::Snapshot VariantRegistry::candidate() const {
+  MutexLock lock(&mu_);
+  return candidate_;
+}
+
+VariantRegistry::Snapshot VariantRegistry::previous() const {
+  MutexLock lock(&mu_);
+  return previous_;
+}
+
+int64_t VariantRegistry::NextGeneration() const {
+  MutexLock lock(&mu_);
+  return last_generation_ + 1;
+}
+
+void VariantRegistry::SetInt8Percent(int percent) {
+  MutexLock lock(&mu_);
+  int8_percent_ = percent;
+}
+
+int VariantRegistry::int8_percent() const {
+  MutexLock lock(&mu_);
+  return int8_percent_;
 }
 
 void VariantRegistry::SetUnavailable(VariantId id, std::string reason) {
@@ -34,21 +143,18 @@ std::string VariantRegistry::UnavailableReason(VariantId id) const {
   return variants_[index] == nullptr ? reasons_[index] : "";
 }
 
-absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Find(
-    absl::string_view name) const {
+absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Lookup(
+    absl::string_view name, bool int8) const {
   std::optional<VariantId> id;
-  if (!name.empty()) {
+  if (name.empty()) {
+    id = int8 && variants_[kInt8] != nullptr ? VariantId::kInt8
+                                             : VariantId::kFp32;
+  } else {
     id = ParseVariant(name);
-    if (!id.has_value()) {
-      return absl::NotFoundError(absl::StrCat(
-          "no variant is named \"", name, "\", there are: fp32, int8, bf16"));
-    }
   }
-  MutexLock lock(&mu_);
   if (!id.has_value()) {
-    const bool int8 =
-        variants_[static_cast<size_t>(VariantId::kInt8)] != nullptr;
-    id = int8 ? VariantId::kInt8 : VariantId::kFp32;
+    return absl::NotFoundError(absl::StrCat("no variant is named \"", name,
+                                            "\", there are: fp32, int8, bf16"));
   }
   const auto index = static_cast<size_t>(*id);
   if (variants_[index] == nullptr) {
@@ -56,6 +162,24 @@ absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Find(
         "variant ", VariantName(*id), " is not ready: ", reasons_[index]));
   }
   return variants_[index];
+}
+
+absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Find(
+    absl::string_view name) const {
+  MutexLock lock(&mu_);
+  bool int8 = false;
+  if (name.empty()) {
+    // Where n times the share passes a whole number it is INT8's turn.
+    int8 = (turn_ + 1) * int8_percent_ / 100 != turn_ * int8_percent_ / 100;
+    turn_ = (turn_ + 1) % 100;
+  }
+  return Lookup(name, int8);
+}
+
+absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::FindUsual(
+    absl::string_view name) const {
+  MutexLock lock(&mu_);
+  return Lookup(name, int8_percent_ >= 50);
 }
 
 VariantRegistry::Snapshot VariantRegistry::Get(VariantId id) const {

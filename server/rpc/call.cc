@@ -8,7 +8,7 @@
 namespace quantserve {
 
 absl::Status JobStatus(const RpcEnvironment& env, const absl::Status& status) {
-  if (absl::IsCancelled(status) && env.lifecycle->phase() == Phase::kDraining) {
+  if (absl::IsCancelled(status) && env.lifecycle->stopping()) {
     return absl::UnavailableError("the server is shutting down");
   }
   return status;

@@ -145,18 +145,28 @@ absl::Status FillQuantization(const v1::ServerConfig& config,
   return absl::OkStatus();
 }
 
+void FillRollout(const v1::ServerConfig& config, RolloutConfig* rollout) {
+  rollout->keep_previous = config.keep_previous();
+  rollout->require_int8 = config.require_int8();
+  if (config.has_int8_percent()) rollout->int8_percent = config.int8_percent();
+}
+
 absl::Status FillServedModel(const v1::ServerConfig& config,
                              ServedModelConfig* served) {
   QS_RETURN_IF_ERROR(FillModel(config, &served->model));
+  FillRollout(config, &served->rollout);
   return FillQuantization(config, &served->quantization);
 }
 
 // Whether one model of several may have the field for itself: those of the
-// sections about the model and its quantization.
+// sections about the model, its quantization and its roll-out.
 bool BelongsToModel(int field) {
   using Config = v1::ServerConfig;
   return field < Config::kAddressFieldNumber ||
-         field == Config::kMaxBatchFieldNumber;
+         field == Config::kMaxBatchFieldNumber ||
+         field == Config::kKeepPreviousFieldNumber ||
+         field == Config::kRequireInt8FieldNumber ||
+         field == Config::kInt8PercentFieldNumber;
 }
 
 // What `inner` sets, over what `outer` does: its lists replace the outer ones,
@@ -216,6 +226,13 @@ absl::Status FillNetwork(const v1::ServerConfig& config,
           "drain_seconds is not a number, want 0 to 86400");
     }
     network->drain = absl::Seconds(config.drain_seconds());
+  }
+  if (config.has_lame_duck_seconds()) {
+    if (!std::isfinite(config.lame_duck_seconds())) {
+      return absl::InvalidArgumentError(
+          "lame_duck_seconds is not a number, want 0 to 3600");
+    }
+    network->lame_duck = absl::Seconds(config.lame_duck_seconds());
   }
   network->port_file = config.port_file();
   return absl::OkStatus();

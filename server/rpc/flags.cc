@@ -158,6 +158,18 @@ ABSL_FLAG(std::string, tls_key, "", "PEM file with the certificate's key.");
 ABSL_FLAG(std::string, tls_client_ca, "",
           "PEM file with the CA of clients: only those with a certificate of "
           "its are taken.");
+ABSL_FLAG(bool, require_int8, false,
+          "Ready only once INT8 is served; else FP32 is enough.");
+ABSL_FLAG(int32_t, int8_percent, quantserve::RolloutConfig().int8_percent,
+          "Of the requests that name no variant, how many INT8 gets while it "
+          "is served; quantctl route changes it.");
+ABSL_FLAG(bool, keep_previous, false,
+          "Keeps the INT8 variant that was replaced last in memory, for "
+          "quantctl rollback.");
+ABSL_FLAG(double, lame_duck_seconds,
+          absl::ToDoubleSeconds(quantserve::NetworkConfig().lame_duck),
+          "How long calls are still taken after SIGTERM while health says "
+          "NOT_SERVING, so that load balancers notice.");
 ABSL_FLAG(bool, allow_plaintext_token, false,
           "Takes the token without TLS, on a network that is trusted.");
 ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
@@ -263,6 +275,10 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(stream_window);
   QS_OVERLAY(max_message_bytes);
   QS_OVERLAY(drain_seconds);
+  QS_OVERLAY(lame_duck_seconds);
+  QS_OVERLAY(require_int8);
+  QS_OVERLAY(keep_previous);
+  QS_OVERLAY(int8_percent);
   QS_OVERLAY(port_file);
   QS_OVERLAY(admin_port);
   QS_OVERLAY(admin_token_file);
@@ -298,7 +314,8 @@ const CommandLine& ServerCommandLine() {
          "stream_window"}},
        {"Network",
         {"address", "port", "metrics_port", "port_file", "max_message_bytes",
-         "drain_seconds"}},
+         "lame_duck_seconds", "drain_seconds"}},
+       {"Roll-out", {"require_int8", "int8_percent", "keep_previous"}},
        {"Security",
         {"admin_port", "admin_token_file", "admin_clients", "tls_cert",
          "tls_key", "tls_client_ca", "allow_plaintext_token"}},

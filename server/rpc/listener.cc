@@ -74,6 +74,12 @@ void Listener::SetServing(bool serving) {
   health->SetServingStatus("", serving);
 }
 
+void Listener::SetServing(const std::string& name, bool serving) {
+  server_->GetHealthCheckService()->SetServingStatus(name, serving);
+}
+
+void Listener::EndServing() { server_->GetHealthCheckService()->Shutdown(); }
+
 void Listener::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;
   server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));

@@ -33,6 +33,10 @@ class Listener {
   int port() const { return port_; }
   // What health Check and Watch say, for "" and for each service.
   void SetServing(bool serving);
+  // The same for a model, "MODEL", or a variant, "MODEL/VARIANT".
+  void SetServing(const std::string& name, bool serving);
+  // NOT_SERVING for every name, for good.
+  void EndServing();
   // Stops listening; calls that still run are cancelled when `grace` is over.
   void Shutdown(absl::Duration grace);
 

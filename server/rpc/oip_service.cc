@@ -157,18 +157,16 @@ grpc::ServerUnaryReactor* OipServiceImpl::ModelReady(
     grpc::CallbackServerContext* context,
     const inference::ModelReadyRequest* request,
     inference::ModelReadyResponse* response) {
-  return AtOnce(env_, context,
-                [this, request, response](CallScope& scope) -> absl::Status {
-                  QS_ASSIGN_OR_RETURN(const ModelHost* model,
-                                      scope.FindModel(request->name()));
-                  const auto variant =
-                      model->registry().Find(request->version());
-                  if (absl::IsNotFound(variant.status()))
-                    return variant.status();
-                  response->set_ready(variant.ok() && env_.lifecycle->phase() !=
-                                                          Phase::kDraining);
-                  return absl::OkStatus();
-                });
+  return AtOnce(
+      env_, context,
+      [this, request, response](CallScope& scope) -> absl::Status {
+        QS_ASSIGN_OR_RETURN(const ModelHost* model,
+                            scope.FindModel(request->name()));
+        const auto variant = model->registry().Find(request->version());
+        if (absl::IsNotFound(variant.status())) return variant.status();
+        response->set_ready(variant.ok() && !env_.lifecycle->stopping());
+        return absl::OkStatus();
+      });
 }
 
 grpc::ServerUnaryReactor* OipServiceImpl::ServerMetadata(

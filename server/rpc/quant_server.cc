@@ -69,10 +69,12 @@ void LogRun(const std::string& model, const QuantizationRun& run) {
                      ? "loaded, nothing calibrated"
                      : "calibrated: " + run.report->artifact);
   }
-  spdlog::info(
-      "{}, {} in {}: {}", title,
-      run.published ? fmt::format("generation {}", run.generation) : "dry run",
-      took, run.gate->reason);
+  spdlog::info("{}, {} in {}: {}", title,
+               run.published ? fmt::format("generation {}", run.generation)
+               : run.held
+                   ? fmt::format("candidate generation {}", run.generation)
+                   : "dry run",
+               took, run.gate->reason);
 }
 
 }  // namespace
@@ -97,6 +99,7 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
     deps.int8_self_test = parts.int8_self_test;
     deps.on_run = [name = options.models[i].model.name](
                       const QuantizationRun& run) { LogRun(name, run); };
+    deps.on_change = [this, i](VariantId) { OnChange(*models_->all()[i]); };
     hosts.push_back(
         std::make_unique<ModelHost>(options.models[i], std::move(deps)));
   }
@@ -124,6 +127,7 @@ absl::StatusOr<std::unique_ptr<QuantServer>> QuantServer::Listen(
                                   [pool] { return pool->queue_depth(); },
                                   [pool] { return pool->busy_workers(); })}));
   QS_RETURN_IF_ERROR(server->ListenForCalls());
+  for (const auto& model : server->models_->all()) server->OnChange(*model);
   spdlog::info("gRPC on {}, metrics on http://{}/metrics",
                HostPort(network.address, server->port()),
                HostPort(network.address, server->metrics_port()));
@@ -180,31 +184,75 @@ absl::Status QuantServer::StartUp() {
     QS_RETURN_IF_ERROR(model->StartUp());
     LogVariants(*model);
   }
-  if (!lifecycle_.BecomeReady()) {
+  {
+    MutexLock lock(&ready_mu_);
+    started_ = true;
+  }
+  BecomeReadyIfServing();
+  if (lifecycle_.stopping()) {
     return absl::CancelledError("the server was told to stop");
   }
+  if (lifecycle_.ready()) return absl::OkStatus();
+  for (const auto& model : models_->all()) {
+    const absl::Status serving = model->CheckServing();
+    if (!serving.ok()) {
+      spdlog::warn("not ready: {} requires int8: {}", model->name(),
+                   std::string(serving.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void QuantServer::ShowHealth(const std::string& name, bool serving) {
+  for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
+    if (listener != nullptr) listener->SetServing(name, serving);
+  }
+}
+
+void QuantServer::OnChange(const ModelHost& host) {
+  for (VariantId id : kAllVariants) {
+    ShowHealth(absl::StrCat(host.name(), "/", VariantName(id)),
+               host.registry().Get(id) != nullptr);
+  }
+  ShowHealth(host.name(), host.CheckServing().ok());
+  BecomeReadyIfServing();
+}
+
+void QuantServer::BecomeReadyIfServing() {
+  MutexLock lock(&ready_mu_);
+  if (!started_ || lifecycle_.ready()) return;
+  for (const auto& model : models_->all()) {
+    if (!model->CheckServing().ok()) return;
+  }
+  if (!lifecycle_.BecomeReady()) return;
   metrics_.SetReady(true);
   for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
     if (listener != nullptr) listener->SetServing(true);
   }
-  // If the end came between these lines, its word is the last.
-  if (lifecycle_.phase() == Phase::kDraining) BeginShutdown();
   spdlog::info("ready");
-  return absl::OkStatus();
+  // If the end came between these lines, its word is the last.
+  if (lifecycle_.stopping()) metrics_.SetReady(false);
 }
 
 void QuantServer::BeginShutdown() {
-  lifecycle_.BecomeDraining();
+  const bool wait = options_.network.lame_duck > absl::ZeroDuration();
+  if (!wait || !lifecycle_.BecomeLameDuck()) lifecycle_.BecomeDraining();
   metrics_.SetReady(false);
   for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
-    if (listener != nullptr) listener->SetServing(false);
+    if (listener != nullptr) listener->EndServing();
   }
   jobs_.Close();
 }
 
 bool QuantServer::Shutdown() {
-  const absl::Time deadline = absl::Now() + options_.network.drain;
   BeginShutdown();
+  if (lifecycle_.phase() == Phase::kLameDuck) {
+    spdlog::info("not ready any more; calls are taken for another {}",
+                 absl::FormatDuration(options_.network.lame_duck));
+    absl::SleepFor(options_.network.lame_duck);
+    lifecycle_.BecomeDraining();
+  }
+  const absl::Time deadline = absl::Now() + options_.network.drain;
   bool finished =
       lifecycle_.AwaitIdle(absl::ZeroDuration(), options_.network.drain);
   // Until each client has heard of it: a call that reaches gRPC between its

@@ -13,6 +13,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "quant/base/mutex.h"
 #include "server/core/job_runner.h"
 #include "server/core/lifecycle.h"
 #include "server/core/metrics.h"
@@ -55,14 +56,17 @@ class QuantServer {
       const ServerOptions& options, ServerParts parts);
   ~QuantServer();
 
-  // Publishes the variants; then ready, health says SERVING. CANCELLED or
-  // UNAVAILABLE if BeginShutdown came first.
+  // Publishes the variants; then ready, health says SERVING, unless a model
+  // requires an INT8 variant that it does not have: ready once it has.
+  // CANCELLED or UNAVAILABLE if BeginShutdown came first.
   absl::Status StartUp();
 
-  // Not ready any more, new calls are refused, jobs cancelled. Never blocks.
+  // Not ready any more, jobs cancelled; new calls are refused, unless there is
+  // to be a lame-duck time. Never blocks.
   void BeginShutdown();
-  // Begins, if nobody has, finishes what is in flight within the configured
-  // time, stops. Returns whether everything was finished.
+  // Begins, if nobody has, waits for the lame-duck time, finishes what is in
+  // flight within the configured time, stops. Returns whether everything was
+  // finished.
   bool Shutdown();
 
   int port() const { return listener_->port(); }
@@ -76,6 +80,11 @@ class QuantServer {
   QuantServer(const ServerOptions& options, ServerParts parts);
   absl::Status ListenForCalls();
   absl::Status WritePortFile() const;
+  // Tells health and readiness of what `host` serves now.
+  void OnChange(const ModelHost& host);
+  void ShowHealth(const std::string& name, bool serving);
+  // Becomes ready if everything is there.
+  void BecomeReadyIfServing();
 
   const ServerOptions options_;
   Lifecycle lifecycle_;
@@ -89,6 +98,9 @@ class QuantServer {
   std::unique_ptr<MetricsListener> metrics_listener_;
   std::unique_ptr<Listener> listener_;
   std::unique_ptr<Listener> admin_listener_;  // may be null
+
+  Mutex ready_mu_;
+  bool started_ ABSL_GUARDED_BY(ready_mu_) = false;
 };
 
 }  // namespace quantserve

@@ -1,5 +1,7 @@
 #include "server/rpc/quantization_service.h"
 
+#include <functional>
+#include <string>
 #include <utility>
 
 #include "quant/base/status_macros.h"
@@ -76,6 +78,38 @@ class EvaluateCall final : public UnaryCall {
   JobCancel cancel_;
 };
 
+// One quick thing done with a model.
+class QuickCall final : public UnaryCall {
+ public:
+  QuickCall(Rpc rpc, const RpcEnvironment& env,
+            grpc::CallbackServerContext* context)
+      : UnaryCall(rpc, env, context) {}
+
+  void Start(const std::string& model,
+             const std::function<absl::Status(ModelHost*)>& act) {
+    Complete(Run(model, act));
+  }
+
+ private:
+  absl::Status Run(const std::string& model,
+                   const std::function<absl::Status(ModelHost*)>& act) {
+    QS_RETURN_IF_ERROR(scope().admission());
+    QS_ASSIGN_OR_RETURN(ModelHost * host, scope().FindModel(model));
+    scope().set_variant(VariantId::kInt8);
+    return act(host);
+  }
+};
+
+template <typename Response>
+void EncodeGenerations(const ModelHost& host, const ServedVariant& served,
+                       Response* response) {
+  response->set_generation(served.generation);
+  const auto previous = host.registry().previous();
+  if (previous != nullptr) {
+    response->set_previous_generation(previous->generation);
+  }
+}
+
 }  // namespace
 
 grpc::ServerWriteReactor<v1::QuantizeResponse>*
@@ -99,6 +133,46 @@ grpc::ServerUnaryReactor* QuantizationServiceImpl::Evaluate(
     v1::EvaluateResponse* response) {
   auto* call = new EvaluateCall(env_, context, response);
   call->Start(*request);
+  return call;
+}
+
+grpc::ServerUnaryReactor* QuantizationServiceImpl::Promote(
+    grpc::CallbackServerContext* context, const v1::PromoteRequest* request,
+    v1::PromoteResponse* response) {
+  auto* call = new QuickCall(Rpc::kPromote, env_, context);
+  call->Start(request->model(), [&](ModelHost* host) -> absl::Status {
+    QS_ASSIGN_OR_RETURN(const auto served,
+                        host->Promote(request->generation()));
+    EncodeGenerations(*host, *served, response);
+    return absl::OkStatus();
+  });
+  return call;
+}
+
+grpc::ServerUnaryReactor* QuantizationServiceImpl::Rollback(
+    grpc::CallbackServerContext* context, const v1::RollbackRequest* request,
+    v1::RollbackResponse* response) {
+  auto* call = new QuickCall(Rpc::kRollback, env_, context);
+  call->Start(request->model(), [&](ModelHost* host) -> absl::Status {
+    QS_ASSIGN_OR_RETURN(const auto served, host->Rollback());
+    EncodeGenerations(*host, *served, response);
+    return absl::OkStatus();
+  });
+  return call;
+}
+
+grpc::ServerUnaryReactor* QuantizationServiceImpl::SetRouting(
+    grpc::CallbackServerContext* context, const v1::SetRoutingRequest* request,
+    v1::SetRoutingResponse* response) {
+  auto* call = new QuickCall(Rpc::kSetRouting, env_, context);
+  call->Start(request->model(), [&](ModelHost* host) -> absl::Status {
+    if (request->has_int8_percent()) {
+      QS_RETURN_IF_ERROR(host->SetInt8Percent(request->int8_percent()));
+    }
+    response->mutable_routing()->set_int8_percent(
+        host->registry().int8_percent());
+    return absl::OkStatus();
+  });
   return call;
 }
 

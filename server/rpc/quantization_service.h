@@ -1,4 +1,4 @@
-// Quantize, GetStatus and Evaluate: check, hand over to the job's thread,
+// Quantizing, rolling out, status: check, hand over to the job's thread,
 // encode.
 #pragma once
 
@@ -23,6 +23,16 @@ class QuantizationServiceImpl final
   grpc::ServerUnaryReactor* Evaluate(grpc::CallbackServerContext* context,
                                      const v1::EvaluateRequest* request,
                                      v1::EvaluateResponse* response) override;
+  grpc::ServerUnaryReactor* Promote(grpc::CallbackServerContext* context,
+                                    const v1::PromoteRequest* request,
+                                    v1::PromoteResponse* response) override;
+  grpc::ServerUnaryReactor* Rollback(grpc::CallbackServerContext* context,
+                                     const v1::RollbackRequest* request,
+                                     v1::RollbackResponse* response) override;
+  grpc::ServerUnaryReactor* SetRouting(
+      grpc::CallbackServerContext* context,
+      const v1::SetRoutingRequest* request,
+      v1::SetRoutingResponse* response) override;
 
  private:
   const RpcEnvironment& env_;

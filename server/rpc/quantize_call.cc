@@ -22,6 +22,11 @@ absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
                       model_->MakeQuantizeSpec(
                           request.range_method(), request.calibration_shard(),
                           request.samples(), request.dry_run()));
+  if (request.hold() && request.dry_run()) {
+    return absl::InvalidArgumentError(
+        "hold and dry_run are both set, want one of them");
+  }
+  spec.hold = request.hold();
   spec.options.force = !request.reuse_artifact();
   QS_RETURN_IF_ERROR(OverlayOptions(request, &spec.options));
   QS_ASSIGN_OR_RETURN(

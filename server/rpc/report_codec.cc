@@ -98,21 +98,13 @@ void EncodeSpecs(const std::vector<TensorSpec>& specs,
   }
 }
 
-void EncodeVariant(const VariantRegistry& registry, VariantId id,
-                   v1::VariantStatus* out) {
-  out->set_name(VariantName(id));
-  const VariantRegistry::Snapshot variant = registry.Get(id);
-  if (variant == nullptr) {
-    out->set_unavailable_reason(registry.UnavailableReason(id));
-    return;
-  }
-  out->set_ready(true);
-  out->set_generation(variant->generation);
-  ToWire(variant->published, out->mutable_published());
-  EncodeEngine(variant->engine().info(), variant->compiled.timings,
+void EncodeVariant(const ServedVariant& variant, v1::VariantStatus* out) {
+  out->set_name(variant.name());
+  out->set_generation(variant.generation);
+  EncodeEngine(variant.engine().info(), variant.compiled.timings,
                out->mutable_engine());
-  out->set_size_bytes(variant->compiled.size_bytes);
-  const Scores& scores = variant->scores;
+  out->set_size_bytes(variant.compiled.size_bytes);
+  const Scores& scores = variant.scores;
   if (scores.evaluation.samples > 0) {
     EncodeEvaluation(scores.shard, scores.evaluation,
                      out->mutable_evaluation());
@@ -121,6 +113,19 @@ void EncodeVariant(const VariantRegistry& registry, VariantId id,
     EncodeComparison(*scores.comparison, out->mutable_comparison());
   }
   if (scores.gate.has_value()) EncodeGate(*scores.gate, out->mutable_gate());
+}
+
+void EncodeVariant(const VariantRegistry& registry, VariantId id,
+                   v1::VariantStatus* out) {
+  const VariantRegistry::Snapshot variant = registry.Get(id);
+  if (variant == nullptr) {
+    out->set_name(VariantName(id));
+    out->set_unavailable_reason(registry.UnavailableReason(id));
+    return;
+  }
+  EncodeVariant(*variant, out);
+  out->set_ready(true);
+  ToWire(variant->published, out->mutable_published());
 }
 
 void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
@@ -172,8 +177,15 @@ void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
     if (id == VariantId::kBf16 && !options.model.bf16) continue;
     EncodeVariant(host.registry(), id, out->add_variants());
   }
-  const auto routed = host.registry().Find("");
+  const auto routed = host.registry().FindUsual("");
   if (routed.ok()) out->set_default_variant((*routed)->name());
+  out->mutable_routing()->set_int8_percent(host.registry().int8_percent());
+  const auto candidate = host.registry().candidate();
+  if (candidate != nullptr) EncodeVariant(*candidate, out->mutable_candidate());
+  const auto previous = host.registry().previous();
+  if (previous != nullptr) {
+    out->set_previous_generation(previous->generation);
+  }
   for (const std::string& name : host.shards().names()) out->add_shards(name);
   out->set_calibration_shard(options.quantization.calibration_shard);
   out->set_test_shard(options.quantization.test_shard);
@@ -199,6 +211,7 @@ void EncodeProgress(const Progress& progress, v1::Progress* out) {
 void EncodeRun(const QuantizationRun& run, v1::QuantizeResult* out) {
   out->set_dry_run(run.spec.dry_run);
   out->set_published(run.published);
+  out->set_held(run.held);
   out->set_generation(run.generation);
   if (run.report.has_value()) EncodeReport(*run.report, out->mutable_report());
   if (run.fp32.has_value()) {

@@ -1,0 +1,116 @@
+// promote, rollback and route: which INT8 variant serves, and how much.
+#include <cstdio>
+#include <optional>
+
+#include "absl/flags/flag.h"
+#include "absl/strings/str_format.h"
+#include "client/quantctl/command.h"
+
+ABSL_FLAG(std::string, model, "",
+          "Which of the server's models; needed if it has several.");
+ABSL_FLAG(int64_t, generation, 0,
+          "The candidate's generation, to be sure which one it is. Default: "
+          "whichever there is.");
+ABSL_FLAG(std::optional<int32_t>, int8_percent, std::nullopt,
+          "Of a hundred requests that name no variant, how many INT8 gets, 0 "
+          "to 100.");
+
+namespace quantserve {
+namespace {
+
+// What both exchanges answer.
+template <typename Response>
+absl::Status Print(const absl::StatusOr<Response>& response, bool json) {
+  if (!response.ok()) return response.status();
+  if (json) {
+    std::fputs(ToJson(*response).c_str(), stdout);
+    return absl::OkStatus();
+  }
+  std::string text =
+      absl::StrFormat("int8 generation %d is served", response->generation());
+  if (response->previous_generation() != 0) {
+    absl::StrAppendFormat(&text, ", %d is kept for a rollback",
+                          response->previous_generation());
+  }
+  std::printf("%s\n", text.c_str());
+  return absl::OkStatus();
+}
+
+absl::Status RunPromote(const Arguments&) {
+  const auto json = JsonRequested();
+  if (!json.ok()) return json.status();
+  const auto client = Connect();
+  if (!client.ok()) return client.status();
+  v1::PromoteRequest request;
+  request.set_model(absl::GetFlag(FLAGS_model));
+  request.set_generation(absl::GetFlag(FLAGS_generation));
+  return Print((*client)->Promote(request), *json);
+}
+
+absl::Status RunRollback(const Arguments&) {
+  const auto json = JsonRequested();
+  if (!json.ok()) return json.status();
+  const auto client = Connect();
+  if (!client.ok()) return client.status();
+  v1::RollbackRequest request;
+  request.set_model(absl::GetFlag(FLAGS_model));
+  return Print((*client)->Rollback(request), *json);
+}
+
+absl::Status RunRoute(const Arguments&) {
+  const auto json = JsonRequested();
+  if (!json.ok()) return json.status();
+  const auto percent = absl::GetFlag(FLAGS_int8_percent);
+  if (!percent.has_value()) {
+    return UsageError("flag --int8_percent is missing, want 0 to 100");
+  }
+  const auto client = Connect();
+  if (!client.ok()) return client.status();
+  v1::SetRoutingRequest request;
+  request.set_model(absl::GetFlag(FLAGS_model));
+  request.set_int8_percent(*percent);
+  const auto response = (*client)->SetRouting(request);
+  if (!response.ok()) return response.status();
+  if (*json) {
+    std::fputs(ToJson(*response).c_str(), stdout);
+  } else {
+    std::printf("int8 gets %d %% of the requests that name no variant\n",
+                response->routing().int8_percent());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+Command PromoteCommand() {
+  return {"promote",
+          {"Serves the candidate that quantize --hold made.",
+           "quantctl promote [flags]",
+           {{"Roll-out", {"model", "generation"}}, CommonFlags()},
+           "Example:\n  quantctl quantize --hold && quantctl promote\n",
+           0},
+          RunPromote};
+}
+
+Command RollbackCommand() {
+  return {"rollback",
+          {"Serves the INT8 variant before the present one; again, and it is "
+           "back.",
+           "quantctl rollback [flags]",
+           {{"Roll-out", {"model"}}, CommonFlags()},
+           "The server must have been started with --keep_previous.\n",
+           0},
+          RunRollback};
+}
+
+Command RouteCommand() {
+  return {"route",
+          {"Sets the share of requests that INT8 gets.",
+           "quantctl route --int8_percent=N [flags]",
+           {{"Roll-out", {"model", "int8_percent"}}, CommonFlags()},
+           "Example:\n  quantctl route --int8_percent=10\n",
+           0},
+          RunRoute};
+}
+
+}  // namespace quantserve

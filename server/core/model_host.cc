@@ -49,6 +49,7 @@ ModelHost::ModelHost(const ServedModelConfig& config, Deps deps)
                   config.model.bf16, config.quantization}) {
   registry_.SetInt8Percent(config.rollout.int8_percent);
   metrics_->SetRollout(0, config.rollout.int8_percent);
+  metrics_->SetGate(config.quantization.gate);
 }
 
 void ModelHost::OnChange(VariantId id) {

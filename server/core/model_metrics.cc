@@ -67,7 +67,7 @@ const char* RunResultName(RunResult result) {
 // that each model's series are added to the same ones.
 ModelMetrics::ModelMetrics(prometheus::Registry* registry,
                            const std::string& model)
-    : model_(model), rpcs_(registry, model) {
+    : registry_(registry), model_(model), rpcs_(registry, model) {
   MakeVariantSeries(registry);
   MakeBatchSeries(registry);
   MakeRunSeries(registry);
@@ -141,6 +141,10 @@ void ModelMetrics::MakeBatchSeries(prometheus::Registry* registry) {
                            "Samples that were run although their call was over "
                            "when the run began.")
                        .Register(*registry);
+  auto& worker_seconds = BuildCounter()
+                             .Name("quantserve_worker_seconds_total")
+                             .Help("Time that workers spent on batches.")
+                             .Register(*registry);
   auto& drops = BuildCounter()
                     .Name("quantserve_dropped_requests_total")
                     .Help("Requests that were not run.")
@@ -150,6 +154,7 @@ void ModelMetrics::MakeBatchSeries(prometheus::Registry* registry) {
     VariantSeries& series = variant_[static_cast<size_t>(id)];
     series.batch = &batch.Add(labels, BatchBuckets());
     series.unwanted = &unwanted.Add(labels);
+    series.worker_seconds = &worker_seconds.Add(labels);
     for (int i = 0; i < kDropCount; ++i) {
       labels["reason"] = DropName(static_cast<Drop>(i));
       series.drops[i] = &drops.Add(labels);
@@ -200,6 +205,26 @@ void ModelMetrics::MakeRunSeries(prometheus::Registry* registry) {
                          .Register(*registry);
 }
 
+void ModelMetrics::SetGate(const GateOptions& gate) {
+  const auto show = [this](const char* name, const char* help, double limit) {
+    BuildGauge()
+        .Name(name)
+        .Help(help)
+        .Register(*registry_)
+        .Add({{"model", model_}})
+        .Set(limit);
+  };
+  show("quantserve_gate_max_accuracy_drop_ratio",
+       "By how much INT8's accuracy may be lower than FP32's, with labels.",
+       gate.max_accuracy_drop);
+  show("quantserve_gate_min_agreement_ratio",
+       "Share of samples where INT8 must answer as FP32 does, without labels.",
+       gate.min_agreement);
+  show("quantserve_gate_min_sqnr_decibels",
+       "Signal to noise that regressors without labels must reach.",
+       gate.min_sqnr_db);
+}
+
 void ModelMetrics::SetRollout(int64_t candidate_generation, int int8_percent) {
   candidate_generation_->Set(static_cast<double>(candidate_generation));
   int8_share_->Set(int8_percent / 100.0);
@@ -221,6 +246,7 @@ void ModelMetrics::RecordBatch(VariantId variant, int64_t samples,
   statistics_[static_cast<size_t>(variant)].RecordBatch(samples, compute);
   VariantSeries& series = variant_[static_cast<size_t>(variant)];
   series.batch->Observe(static_cast<double>(samples));
+  series.worker_seconds->Increment(absl::ToDoubleSeconds(compute));
   if (unwanted > 0) series.unwanted->Increment(static_cast<double>(unwanted));
 }
 

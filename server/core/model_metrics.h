@@ -8,6 +8,7 @@
 #include "prometheus/counter.h"
 #include "prometheus/registry.h"
 #include "quant/base/mutex.h"
+#include "quant/eval/gate.h"
 #include "quant/report/quantization_report.h"
 #include "server/core/drop.h"
 #include "server/core/inference_statistics.h"
@@ -53,6 +54,8 @@ class ModelMetrics {
     return statistics_[static_cast<size_t>(variant)];
   }
 
+  // What the gate asks of an INT8 variant.
+  void SetGate(const GateOptions& gate);
   // Shows what was just published.
   void SetVariant(const ServedVariant& variant);
 
@@ -72,6 +75,7 @@ class ModelMetrics {
     prometheus::Histogram* compute = nullptr;
     prometheus::Histogram* batch = nullptr;
     prometheus::Counter* unwanted = nullptr;
+    prometheus::Counter* worker_seconds = nullptr;
     std::array<prometheus::Counter*, kDropCount> drops = {};
     prometheus::Gauge* ready = nullptr;
     prometheus::Gauge* generation = nullptr;
@@ -92,6 +96,7 @@ class ModelMetrics {
   void MakeRunSeries(prometheus::Registry* registry);
   prometheus::Labels LabelsOf(const char* variant) const;
 
+  prometheus::Registry* const registry_;
   const std::string model_;
   RpcMetrics rpcs_;
 

@@ -61,6 +61,32 @@ TEST(MetricsTest, TellsFactsAboutBuildAndProcessor) {
   EXPECT_THAT(Text(metrics), HasSubstr("model=\"Some CPU\",vnni=\"true\"} 1"));
 }
 
+TEST(MetricsTest, ShowsWhatTheGateAsks) {
+  Metrics metrics({"1", "2", "3"}, SomeCpu());
+  GateOptions gate;
+  gate.max_accuracy_drop = 0.25;
+  gate.min_agreement = 0.5;
+  gate.min_sqnr_db = 30;
+  metrics.ForModel("m").SetGate(gate);
+  const std::string text = Text(metrics);
+  EXPECT_THAT(text, HasSubstr("quantserve_gate_max_accuracy_drop_ratio{model="
+                              "\"m\"} 0.25"));
+  EXPECT_THAT(
+      text, HasSubstr("quantserve_gate_min_agreement_ratio{model=\"m\"} 0.5"));
+  EXPECT_THAT(text,
+              HasSubstr("quantserve_gate_min_sqnr_decibels{model=\"m\"} 30"));
+}
+
+TEST(MetricsTest, CountsAWorkersTimeOnceForTheWholeBatch) {
+  Metrics metrics({"1", "2", "3"}, SomeCpu());
+  ModelMetrics& model = metrics.ForModel("m");
+  model.RecordBatch(VariantId::kInt8, 4, 0, absl::Milliseconds(500));
+  model.RecordBatch(VariantId::kInt8, 1, 0, absl::Milliseconds(250));
+  EXPECT_THAT(Text(metrics),
+              HasSubstr("quantserve_worker_seconds_total{model=\"m\",variant="
+                        "\"int8\"} 0.75"));
+}
+
 TEST(MetricsTest, ShowsAccuracyOnlyWhereThereIsOne) {
   Metrics metrics({"1", "2", "3"}, SomeCpu());
   auto controls = std::make_shared<testing::FakeControls>();

@@ -21,11 +21,11 @@ packages=(
   # LibTorch's matrix products: Debian's default BLAS is the reference
   # implementation, which would make the FP32 baseline a strawman.
   libopenblas0-openmp
-  # Tests: frameworks, the foreign client, PyTorch as an oracle, Prometheus, a
-  # real browser for the report
+  # Tests: frameworks, the foreign client, PyTorch as an oracle, Prometheus and
+  # the YAML that it is configured with, a real browser for the report
   libgtest-dev libgmock-dev libbenchmark-dev
   python3 python3-grpcio python3-protobuf python3-numpy python3-torch
-  python3-torchvision python3-pil openssl
+  python3-torchvision python3-pil python3-yaml openssl
   prometheus procps chromium
   # Format, lint and the clang preset
   clang clang-format clang-tidy

@@ -5,6 +5,7 @@
 #   make test    build and run every check; what CI runs
 #   make bench   build and run the benchmarks
 #   make format  clang-format everything
+#   make dashboard-preview   draw docs/images/dashboard.png from a live server
 
 BUILD := build/release
 BIN := $(BUILD)/bin
@@ -15,7 +16,7 @@ PROGRAMS := quantserve_server quantctl quantize_model evaluate_model make_demo_m
 LAUNCHER = $(shell command -v ccache)
 CMAKE_FLAGS = $(if $(LAUNCHER),-DCMAKE_CXX_COMPILER_LAUNCHER=$(LAUNCHER))
 
-.PHONY: demo serve test bench build configure deps format clean help
+.PHONY: demo serve test bench build configure deps format clean help dashboard-preview
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,6 +42,12 @@ test: deps
 bench: configure
 	@cmake --build --preset release -j $(JOBS) --target engine_bench
 	@scripts/run_bench.sh $(BIN)
+
+dashboard-preview: build
+	@$(BIN)/make_demo_model --output_dir build/demo
+	@mkdir -p docs/images
+	@/usr/bin/python3 -B tests/deploy/draw_dashboard.py . $(BUILD) build/demo \
+	  docs/images/dashboard.png
 
 format:
 	@git ls-files '*.h' '*.cc' | xargs clang-format -i

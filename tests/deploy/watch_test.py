@@ -43,23 +43,24 @@ def put_everything_on(stand):
     stand.ctl("bench", "--clients=32", "--requests=2000", code=None)
 
 
-def adapter_queries():
-    """The autoscaler's, as prometheus-adapter would send them."""
+def adapter_rules():
+    """The autoscaler's, of prometheus-adapter."""
     if not ADAPTER.exists():
-        return
+        return []
+    return yaml.safe_load(ADAPTER.read_text())["rules"]
+
+
+def adapter_queries():
+    """As prometheus-adapter would send them."""
     matchers = ",".join(f'{k}="{v}"' for k, v in POD_LABELS.items())
-    for document in yaml.safe_load_all(ADAPTER.read_text()):
-        texts = [document]
-        if document.get("kind") == "ConfigMap":
-            texts = [yaml.safe_load(t) for t in document["data"].values()]
-        for rule in (r for text in texts for r in text["rules"]):
-            series = re.match(r"[\w:]+", rule["seriesQuery"])[0]
-            yield "the adapter's seriesQuery", rule["seriesQuery"]
-            query = rule["metricsQuery"]
-            for name, value in (("Series", series), ("LabelMatchers", matchers),
-                                ("GroupBy", "pod")):
-                query = re.sub(rf"<<\s*\.{name}\s*>>", value, query)
-            yield "the adapter's metricsQuery", query
+    for rule in adapter_rules():
+        query = rule["metricsQuery"]
+        series = re.match(r"[\w:]+", rule["seriesQuery"])[0]
+        for name, value in (("Series", series), ("LabelMatchers", matchers),
+                            ("GroupBy", "pod")):
+            query = re.sub(rf"<<\s*\.{name}\s*>>", value, query)
+        yield "the adapter's seriesQuery", rule["seriesQuery"]
+        yield "the adapter's metricsQuery", query
 
 
 class Queries:
@@ -141,7 +142,9 @@ def check_rules(stand):
 
 def check_names(scrape, queries):
     families = dict(re.findall(r"^# TYPE (\w+) (\w+)$", scrape, re.M))
-    series = set(families) | {"up"}
+    # Prometheus' own, and what the adapter calls the series that it hands on.
+    series = {"up"} | set(families)
+    series |= {rule["name"]["as"] for rule in adapter_rules()}
     for name, kind in families.items():
         if kind in ("histogram", "summary"):
             series |= {name + "_bucket", name + "_sum", name + "_count"}

@@ -50,7 +50,7 @@ dashboard-preview: build
 	  docs/images/dashboard.png
 
 format:
-	@git ls-files '*.h' '*.cc' | xargs clang-format -i
+	@scripts/format.sh
 
 clean:
 	rm -rf build

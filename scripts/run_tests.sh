@@ -38,7 +38,7 @@ for step in $steps; do
   case $step in
   format)
     say "format"
-    git ls-files '*.h' '*.cc' | xargs clang-format --dry-run -Werror
+    scripts/format.sh --check
     ;;
   layers)
     say "layers: which room includes which"

@@ -40,7 +40,10 @@ bool IsUsageError(const absl::Status& status);
 // The flags that every sub-command takes.
 FlagGroup CommonFlags();
 // Those, checked.
-absl::StatusOr<bool> JsonRequested();
+enum class Format { kTable, kJson, kCsv };
+absl::StatusOr<Format> FormatFlag(bool csv);  // whether it may be CSV
+absl::StatusOr<bool> JsonRequested();         // where it may not
+absl::StatusOr<ClientOptions> ConnectionOptions();
 absl::StatusOr<std::unique_ptr<Client>> Connect();
 std::string ServerTarget();
 // --variant and --samples, of several sub-commands.

@@ -24,10 +24,11 @@ ABSL_FLAG(std::string, tls_ca, "",
 ABSL_FLAG(std::string, tls_cert, "",
           "PEM file with the certificate to show to the server.");
 ABSL_FLAG(std::string, tls_key, "", "PEM file with its key.");
-ABSL_FLAG(std::string, format, "table", "What to print: table or json.");
+ABSL_FLAG(std::string, format, "table",
+          "What to print: table or json; bench also csv.");
 ABSL_FLAG(std::string, variant, "",
-          "fp32 or int8. Default: int8 once it has passed its gate, else "
-          "fp32.");
+          "fp32 or int8; bench takes several, with commas between them. "
+          "Default: int8 once it has passed its gate, else fp32.");
 ABSL_FLAG(int64_t, samples, 0,
           "How many of the shard's samples to use. Default: the server's "
           "configured number to quantize, all to evaluate.");
@@ -53,12 +54,20 @@ FlagGroup CommonFlags() {
            "tls_cert", "tls_key"}};
 }
 
-absl::StatusOr<bool> JsonRequested() {
+absl::StatusOr<Format> FormatFlag(bool csv) {
   const std::string format = absl::GetFlag(FLAGS_format);
-  if (format == "json") return true;
-  if (format == "table") return false;
-  return UsageError(
-      absl::StrCat("flag --format is \"", format, "\", want table or json"));
+  if (format == "table") return Format::kTable;
+  if (format == "json") return Format::kJson;
+  if (format == "csv" && csv) return Format::kCsv;
+  return UsageError(absl::StrCat("flag --format is \"", format,
+                                 "\", want table",
+                                 csv ? ", json or csv" : " or json"));
+}
+
+absl::StatusOr<bool> JsonRequested() {
+  const auto format = FormatFlag(false);
+  if (!format.ok()) return format.status();
+  return *format == Format::kJson;
 }
 
 namespace {
@@ -78,7 +87,7 @@ absl::Status ReadFileOf(const char* flag, const std::string& path,
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Client>> Connect() {
+absl::StatusOr<ClientOptions> ConnectionOptions() {
   ClientOptions options;
   const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
   if (timeout < absl::ZeroDuration()) {
@@ -101,7 +110,13 @@ absl::StatusOr<std::unique_ptr<Client>> Connect() {
   if (options.tls_cert.empty() != options.tls_key.empty()) {
     return UsageError("--tls_cert and --tls_key go together");
   }
-  return std::make_unique<Client>(absl::GetFlag(FLAGS_server), options);
+  return options;
+}
+
+absl::StatusOr<std::unique_ptr<Client>> Connect() {
+  const auto options = ConnectionOptions();
+  if (!options.ok()) return options.status();
+  return std::make_unique<Client>(ServerTarget(), *options);
 }
 
 std::string ServerTarget() { return absl::GetFlag(FLAGS_server); }

@@ -7,6 +7,7 @@
 #include "client/quantctl/command.h"
 #include "client/quantctl/input.h"
 #include "client/quantctl/table.h"
+#include "client/wire_time.h"
 #include "nlohmann/json.hpp"
 
 ABSL_FLAG(int32_t, top_k, 5,

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "client/quantctl/table.h"
+#include "client/wire_time.h"
 
 namespace quantserve {
 namespace {

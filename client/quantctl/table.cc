@@ -51,11 +51,6 @@ std::string Table::Render(const std::string& indent) const {
   return text;
 }
 
-absl::Duration FromWire(const google::protobuf::Duration& duration) {
-  return absl::Seconds(duration.seconds()) +
-         absl::Nanoseconds(duration.nanos());
-}
-
 std::string Milliseconds(absl::Duration duration) {
   if (duration == absl::ZeroDuration()) return "-";
   const double ms = absl::ToDoubleMilliseconds(duration);

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "absl/time/time.h"
-#include "google/protobuf/duration.pb.h"
 
 namespace quantserve {
 
@@ -22,7 +21,6 @@ class Table {
   std::vector<std::vector<std::string>> rows_;  // the header first
 };
 
-absl::Duration FromWire(const google::protobuf::Duration& duration);
 // "0.47 ms"; "-" for zero.
 std::string Milliseconds(absl::Duration duration);
 // "1.05 MB".

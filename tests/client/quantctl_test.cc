@@ -7,16 +7,19 @@
 #include "absl/flags/declare.h"
 #include "absl/flags/flag.h"
 #include "absl/flags/reflection.h"
+#include "absl/strings/str_split.h"
+#include "client/quantctl/bench_report.h"
 #include "client/quantctl/command.h"
 #include "client/quantctl/image.h"
 #include "client/quantctl/input.h"
-#include "client/quantctl/load.h"
+#include "client/quantctl/load_flags.h"
 #include "client/quantctl/npy.h"
 #include "client/quantctl/report.h"
 #include "client/quantctl/save.h"
 #include "client/quantctl/table.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 ABSL_DECLARE_FLAG(std::string, image);
 ABSL_DECLARE_FLAG(std::string, shard);
@@ -185,20 +188,79 @@ TEST(CommandTest, EveryFlagOnAUsagePageExists) {
   }
 }
 
-TEST(LoadTest, PercentilesAreThoseOfAllRounds) {
-  Load load;
-  EXPECT_EQ(Percentile(load.latencies, 0.5), absl::ZeroDuration());
-  Load other;
-  other.latencies = {0.004, 0.002};
-  other.seconds = 1;
-  load.Add(other);
-  EXPECT_EQ(Percentile(load.latencies, 1), absl::Milliseconds(4));
-  other.latencies = {0.001, 0.003};
-  load.Add(other);
-  EXPECT_EQ(Percentile(load.latencies, 0), absl::Milliseconds(1));
-  EXPECT_EQ(Percentile(load.latencies, 0.5), absl::Milliseconds(2));
-  EXPECT_EQ(Percentile(load.latencies, 0.99), absl::Milliseconds(4));
-  EXPECT_EQ(load.Rate(), 2);
+TEST(LoadFlagsTest, RatesAreOneAListOrARange) {
+  EXPECT_TRUE(ParseRates("")->empty());
+  EXPECT_THAT(*ParseRates("500"), ElementsAre(500));
+  EXPECT_THAT(*ParseRates("500,0.5"), ElementsAre(500, 0.5));
+  EXPECT_THAT(*ParseRates("500:2000:500"), ElementsAre(500, 1000, 1500, 2000));
+  EXPECT_THAT(*ParseRates("0.1:0.3:0.1"), ::testing::SizeIs(3));
+  EXPECT_THAT(*ParseRates("5:9:3"), ElementsAre(5, 8));
+  for (const char* text : {"0", "-1", "x", "1,", "1e8", "nan", "1:2", "2:1:1",
+                           "1:2:0", "1:2,3", "1:1000:0.1", "1:2:3:4"}) {
+    const auto rates = ParseRates(text);
+    EXPECT_TRUE(IsUsageError(rates.status())) << text;
+    EXPECT_THAT(std::string(rates.status().message()),
+                HasSubstr("flag --rate"));
+  }
+}
+
+// One answer after 2 ms in a batch of one, and two refusals.
+BenchRow SmallRow() {
+  BenchRow row;
+  row.variant = "int8";
+  row.load.rate = 500;
+  row.measured.windows = 3;
+  row.measured.stable = false;
+  v1::PredictResponse reply;
+  reply.set_batch_size(1);
+  Load& load = row.measured.load;
+  load.Record(absl::Milliseconds(5), absl::Milliseconds(2), absl::OkStatus(),
+              reply);
+  for (int i = 0; i < 2; ++i) {
+    load.Record(absl::ZeroDuration(), absl::Milliseconds(1),
+                absl::UnavailableError("the queue is full"), {});
+  }
+  load.not_sent = 7;
+  load.time = absl::Seconds(1);
+  return row;
+}
+
+TEST(BenchReportTest, TheTableTellsWhatItsNumbersLeaveOut) {
+  const std::string text = BenchTable({SmallRow()});
+  EXPECT_THAT(text, HasSubstr("500/s poisson"));
+  EXPECT_THAT(text, HasSubstr("2 UNAVAILABLE (after p50 1.00 ms, p99 1.00 ms),"
+                              " the first: the queue is full"));
+  EXPECT_THAT(text, HasSubstr("not stable after 3 windows"));
+  EXPECT_THAT(text,
+              HasSubstr("1 were sent more than 1ms late, the worst 5.00"));
+  EXPECT_THAT(text, HasSubstr("7 were never sent"));
+}
+
+TEST(BenchReportTest, CsvHasTheJsonsNumbers) {
+  const BenchRow row = SmallRow();
+  const nlohmann::json json = BenchJson(row);
+  EXPECT_EQ(json["goodput_per_second"], 1);
+  EXPECT_EQ(json["throughput_per_second"], 3);
+  EXPECT_EQ(json["offered_per_second"], 10);
+  EXPECT_EQ(json["errors"]["UNAVAILABLE"]["count"], 2);
+  EXPECT_EQ(json["batches"][0]["answers"], 1);
+  const std::vector<std::string> lines =
+      absl::StrSplit(BenchCsv({row, row}), '\n');
+  ASSERT_EQ(lines.size(), 4);  // the last is empty
+  const std::vector<std::string> names = absl::StrSplit(lines[0], ',');
+  const std::vector<std::string> values = absl::StrSplit(lines[1], ',');
+  ASSERT_EQ(names.size(), values.size());
+  EXPECT_EQ(lines[1], lines[2]);
+  for (size_t i = 0; i + 1 < names.size(); ++i) {
+    const auto at = json.find(names[i]);
+    if (at == json.end()) {
+      EXPECT_EQ(values[i], "") << names[i];  // the closed loop's
+    } else {
+      EXPECT_EQ(values[i],
+                at->is_string() ? at->get<std::string>() : at->dump());
+    }
+  }
+  EXPECT_EQ(values.back(), "UNAVAILABLE:2");
 }
 
 TEST(ReportTest, TellsARefusalAndItsReason) {

@@ -70,6 +70,21 @@ TEST_F(ToolsTest, QuantctlDoesWhatItsPagesSay) {
   EXPECT_THAT(evaluate.out, HasSubstr("100 samples of test"));
   const Finished bench = Ctl({"bench", "--requests=200", "--clients=2"});
   EXPECT_EQ(bench.code, 0) << bench.err;
+  const Finished sweep =
+      Ctl({"bench", "--variant=fp32,int8", "--rate=50,100", "--window=100ms",
+           "--warmup=50ms", "--max_windows=3", "--format=json"});
+  EXPECT_EQ(sweep.code, 0) << sweep.err;
+  const auto points = nlohmann::json::parse(sweep.out)["rows"];
+  ASSERT_EQ(points.size(), 4);
+  EXPECT_EQ(points[1]["variant"], "int8");
+  EXPECT_EQ(points[1]["rate"], 50);
+  EXPECT_EQ(points[2]["rate"], 100);
+  EXPECT_GT(points[3]["requests"], 0);
+  const Finished csv = Ctl(
+      {"bench", "--requests=50", "--stream", "--variant=int8", "--format=csv"});
+  EXPECT_EQ(csv.code, 0) << csv.err;
+  EXPECT_THAT(csv.out, HasSubstr("\nint8,closed,1,,,1,stream,5,true,"));
+  EXPECT_EQ(Ctl({"bench", "--requests=50", "--deadline=1m"}).code, 0);
   const Finished compare = Ctl({"compare", "--requests=200", "--format=json"});
   const auto rows = nlohmann::json::parse(compare.out)["rows"];
   EXPECT_EQ(rows[0]["variant"], "fp32");
@@ -127,6 +142,11 @@ TEST_F(ToolsTest, QuantctlTellsMistakesFromRefusals) {
       {{"predict", "--image=/no/such.png"}, 2, "/no/such.png"},
       {{"predict", "--image=" + WriteBytes("no.png", "hello")}, 2, "no.png"},
       {{"bench", "--clients=0"}, 2, "--clients is 0"},
+      {{"bench", "--rate=0"}, 2, "flag --rate is \"0\""},
+      {{"bench", "--arrivals=uniform"}, 2, "want poisson or constant"},
+      {{"bench", "--format=xml"}, 2, "want table, json or csv"},
+      {{"bench", "--stream", "--deadline=1s"}, 2, "one of --deadline"},
+      {{"bench", "--variant=int3"}, 1, "NOT_FOUND"},
       {{"status", "--format=xml"}, 2, "\"xml\", want table or json"},
       {{"predict", "--shard=" + model_.test, "--variant=int4"},
        1,

@@ -3,7 +3,8 @@
 #   make demo    build, train a small model, serve it in FP32 and INT8, show both
 #   make serve   the same server, left running
 #   make test    build and run every check; what CI runs
-#   make bench   build and run the benchmarks
+#   make bench   build and run the benchmarks of the engines
+#   make bench-serving   the same of the service, beside its ceilings
 #   make format  clang-format everything
 #   make dashboard-preview   draw docs/images/dashboard.png from a live server
 
@@ -16,7 +17,7 @@ PROGRAMS := quantserve_server quantctl quantize_model evaluate_model make_demo_m
 LAUNCHER = $(shell command -v ccache)
 CMAKE_FLAGS = $(if $(LAUNCHER),-DCMAKE_CXX_COMPILER_LAUNCHER=$(LAUNCHER))
 
-.PHONY: demo serve test bench build configure deps format clean help dashboard-preview
+.PHONY: demo serve test bench bench-serving build configure deps format clean help dashboard-preview
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -48,6 +49,10 @@ dashboard-preview: build
 	@mkdir -p docs/images
 	@/usr/bin/python3 -B tests/deploy/draw_dashboard.py . $(BUILD) build/demo \
 	  docs/images/dashboard.png
+
+bench-serving: configure
+	@cmake --build --preset release -j $(JOBS) --target serving_bench
+	@$(BIN)/serving_bench --out=$(BUILD)/serving_bench.json
 
 format:
 	@scripts/format.sh

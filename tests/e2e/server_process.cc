@@ -67,13 +67,16 @@ std::vector<std::string> TestModel::Command() const {
   std::vector<std::string> command = {
       absl::StrCat(kBin, "/quantserve_server"), "--model=" + model,
       "--calibration_shard=" + calibration, "--test_shard=" + test,
-      // Not the home of whoever runs the tests.
-      absl::StrCat("--cache_dir=", QUANTSERVE_E2E_DIR, "/cache"),
+      "--cache_dir=" + CacheDirectory(),
       // What is tested is what this build decides, not an earlier one.
       "--artifact_dir=none"};
   command.insert(command.end(), preprocessing.begin(), preprocessing.end());
   if (!labels.empty()) command.push_back("--labels=" + labels);
   return command;
+}
+
+std::string TestModel::CacheDirectory() {
+  return absl::StrCat(QUANTSERVE_E2E_DIR, "/cache");
 }
 
 const TestModel& SmallModel() {

@@ -20,6 +20,8 @@ struct TestModel {
 
   // The command that serves it, ports not given.
   std::vector<std::string> Command() const;
+  // Where its kernels' timings are kept: not in the home of whoever runs tests.
+  static std::string CacheDirectory();
 };
 
 // The demo's model, trained for a few seconds: good enough to tell right from

@@ -1,0 +1,35 @@
+// The served model's INT8 engine, called with nothing in between.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "quant/pipeline/pipeline.h"
+#include "tests/e2e/server_process.h"
+
+namespace quantserve::bench {
+
+class DirectEngine {
+ public:
+  // Quantizes and compiles as the server does, for `workers` threads.
+  static absl::StatusOr<DirectEngine> Make(const testing::TestModel& model,
+                                           int workers);
+
+  const std::string& name() const { return engine_->info().engine; }
+
+  // Samples a second of all threads at once, each with batches of the sizes
+  // that `batches` counts, in proportion.
+  double Throughput(const std::map<int64_t, int64_t>& batches,
+                    absl::Duration length) const;
+
+ private:
+  std::shared_ptr<const Engine> engine_;
+  std::vector<std::shared_ptr<ExecutionContext>> contexts_;
+};
+
+}  // namespace quantserve::bench

@@ -28,18 +28,13 @@ TAIL_SECONDS = 30
 
 def go_through(stand, model):
     """About three minutes; leaves with light load still on."""
-    sample = f"--shard={model}/test.bin"
+    sample = f"--shard={model}/test.bin", "--index=3"
 
     def meanwhile(seconds, *loads):
-        """Loads of (variant, clients, requests in a call of bench)."""
-        end = time.monotonic() + seconds
-
-        def run(variant, clients, requests):
-            while time.monotonic() < end:
-                stand.ctl("bench", f"--variant={variant}", f"--clients={clients}",
-                          f"--requests={requests}", sample, "--index=3", code=None)
-                time.sleep(0.1)
-        threads = [threading.Thread(target=run, args=load) for load in loads]
+        """Loads of (variant, calls a second)."""
+        threads = [threading.Thread(target=stand.load,
+                                    args=(variant, rate, seconds, *sample))
+                   for variant, rate in loads]
         for thread in threads:
             thread.start()
         return threads
@@ -52,14 +47,22 @@ def go_through(stand, model):
         for thread in threads:
             thread.join()
 
-    after(meanwhile(30, ("fp32", 1, 300), ("int8", 1, 500)))
-    after(meanwhile(45, ("fp32", 1, 300), ("int8", 2, 800)),
-          ("quantize", "--range_method=percentile"))
-    after(meanwhile(40, ("fp32", 1, 300), ("int8", 4, 1500)),
+    after(meanwhile(25, ("fp32", 100), ("int8", 200)))
+    after(meanwhile(45, ("fp32", 150), ("int8", 400)),
+          ("quantize", "--range_method=percentile", "--hold"), ("promote",))
+    after(meanwhile(40, ("fp32", 200), ("int8", 700)),
           ("quantize", "--min_speedup=1000"), ("rollback",))
     # More at a time than may wait.
-    after(meanwhile(20, ("int8", 48, 6000), ("fp32", 8, 1000)))
-    stand.put_load_on(pause=0.1)
+    crowd = [("bench", f"--variant={variant}", f"--clients={clients}",
+              f"--requests={requests}", *sample) for variant, clients, requests
+             in (("int8", 48, 50000), ("fp32", 8, 10000))]
+    threads = [threading.Thread(target=stand.ctl, args=c, kwargs={"code": None})
+               for c in crowd]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stand.put_load_on((("fp32", 100), ("int8", 200)))
 
 
 def finite(values):
@@ -112,7 +115,8 @@ def photograph(page, height, output):
 def main():
     source, build, model, output = (
         pathlib.Path(p).resolve() for p in sys.argv[1:5])
-    with Stand(source, build, ["--queue=32", "--workers=2"], model) as stand:
+    flags = ["--queue=32", "--workers=2"]
+    with Stand(source, build, flags, model) as stand:
         stand.ctl("wait")
         start = time.time()
         go_through(stand, model)

@@ -186,12 +186,16 @@ class Stand:
         assert code is None or done.returncode == code, done.stderr
         return done
 
-    def put_load_on(self, loads=(("fp32", 1), ("int8", 1)), pause=0.2):
-        """Calls both variants until the stand goes; (variant, clients)."""
-        def run(variant, clients):
-            while not self._stop.wait(pause):
-                self.ctl("bench", f"--variant={variant}",
-                         f"--clients={clients}", "--requests=200", code=None)
+    def load(self, variant, rate, seconds, *flags):
+        """Open-loop: as many calls a second, whatever the answers."""
+        self.ctl("bench", f"--variant={variant}", f"--rate={rate}",
+                 f"--requests={max(1, int(rate * seconds))}", *flags, code=None)
+
+    def put_load_on(self, loads=(("fp32", 50), ("int8", 100))):
+        """(variant, calls a second), until the stand goes."""
+        def run(variant, rate):
+            while not self._stop.is_set():
+                self.load(variant, rate, 2)
         for load in loads:
             thread = threading.Thread(target=run, args=load)
             thread.start()

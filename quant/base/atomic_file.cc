@@ -112,10 +112,21 @@ fs::path FolderOf(const std::string& path) {
   return folder.empty() ? fs::path(".") : folder;
 }
 
+// Renaming would put a file in the place of a device: /dev/null would be one.
+absl::Status CheckPlace(const std::string& path) {
+  std::error_code error;
+  const fs::file_status there = fs::status(path, error);
+  if (!fs::exists(there) || fs::is_regular_file(there)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("cannot write ", path, ": it is ",
+                   fs::is_directory(there) ? "a folder" : "no regular file"));
+}
+
 // `fill` gets the open file and its name.
 absl::Status Write(
     const std::string& path,
     const std::function<absl::Status(int, const std::string&)>& fill) {
+  if (absl::Status place = CheckPlace(path); !place.ok()) return place;
   const fs::path folder = FolderOf(path);
   RemoveLeftovers(folder.string(),
                   absl::StrCat(fs::path(path).filename().string(), kMark));

@@ -19,7 +19,8 @@ namespace quantserve {
 // Puts `bytes` into the file, in place of what is there. If that fails, what
 // was there stays, and the error names the file and the system's reason:
 // NOT_FOUND without a folder, PERMISSION_DENIED, RESOURCE_EXHAUSTED on a full
-// disk, … as absl::ErrnoToStatusCode has them.
+// disk, … as absl::ErrnoToStatusCode has them; INVALID_ARGUMENT for a folder, a
+// device or anything else that is no regular file.
 absl::Status WriteFileAtomically(const std::string& path,
                                  absl::string_view bytes);
 

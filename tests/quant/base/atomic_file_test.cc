@@ -99,8 +99,25 @@ TEST_F(AtomicFileTest, NamesTheFileAndTheReason) {
               HasSubstr(In("none/file") + ": No such file or directory"));
   fs::create_directory(In("folder"));
   const absl::Status folder = WriteFileAtomically(In("folder"), "x");
-  EXPECT_THAT(std::string(folder.message()), HasSubstr("Is a directory"));
+  EXPECT_EQ(folder.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(folder.message()),
+              HasSubstr(In("folder") + ": it is a folder"));
   EXPECT_EQ(Files(), 1);
+}
+
+// As root, --output=/dev/null would otherwise take the device away.
+TEST_F(AtomicFileTest, DevicesAreNotReplaced) {
+  ASSERT_EQ(mkfifo(In("pipe").c_str(), 0600), 0);
+  fs::create_symlink(In("pipe"), In("link"));
+  for (const char* name : {"pipe", "link"}) {
+    const absl::Status written = WriteFileAtomically(In(name), "x");
+    EXPECT_EQ(written.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(written.message()),
+                HasSubstr(In(name) + ": it is no regular file"));
+  }
+  EXPECT_TRUE(fs::is_fifo(In("pipe")));
+  EXPECT_TRUE(fs::is_symlink(In("link")));
+  EXPECT_EQ(Files(), 2);
 }
 
 TEST_F(AtomicFileTest, AKilledWriterLeavesTheOldFileAndIsCleanedUpAfter) {

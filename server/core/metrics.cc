@@ -14,7 +14,8 @@ std::string Flag(bool value) { return value ? "true" : "false"; }
 
 Metrics::Metrics(const BuildFacts& build, const CpuFeatures& cpu)
     : registry_(std::make_shared<prometheus::Registry>()),
-      rpcs_without_model_(registry_.get(), "none") {
+      rpcs_without_model_(registry_.get(), "none"),
+      calls_(registry_.get()) {
   MakeInfo(build, cpu);
   const auto gauge = [this](const char* name, const char* help) {
     return &BuildGauge().Name(name).Help(help).Register(*registry_).Add({});

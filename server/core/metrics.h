@@ -9,6 +9,7 @@
 #include "prometheus/registry.h"
 #include "quant/base/cpu.h"
 #include "quant/base/mutex.h"
+#include "server/core/call_metrics.h"
 #include "server/core/model_metrics.h"
 #include "server/core/rpc_metrics.h"
 
@@ -32,6 +33,8 @@ class Metrics {
   // Of calls that never got as far as having a model: the label is "none".
   RpcMetrics& rpcs_without_model() { return rpcs_without_model_; }
 
+  CallMetrics& calls() { return calls_; }
+
   void SetReady(bool ready);
   void SetServing(int workers, int queue_capacity);
   void SetJobRunning(bool running);
@@ -43,6 +46,7 @@ class Metrics {
 
   const std::shared_ptr<prometheus::Registry> registry_;
   RpcMetrics rpcs_without_model_;
+  CallMetrics calls_;
   prometheus::Gauge* ready_;
   prometheus::Gauge* workers_;
   prometheus::Gauge* queue_capacity_;

@@ -32,6 +32,10 @@ extern "C" int pthread_attr_setstacksize(pthread_attr_t* attr,
 namespace quantserve {
 namespace {
 
+// A peer that connects and says nothing keeps a thread until its time is over.
+constexpr char kThreads[] = "4";
+constexpr char kRequestTimeout[] = "2000";  // milliseconds
+
 // Connects and hangs up.
 void Knock(const std::string& address, int port) {
   addrinfo hints{};
@@ -60,7 +64,9 @@ absl::StatusOr<std::unique_ptr<MetricsListener>> MetricsListener::Start(
   // The one place where prometheus-cpp throws.
   try {
     listener->exposer_ =
-        std::make_unique<prometheus::Exposer>(HostPort(address, port), 1);
+        std::make_unique<prometheus::Exposer>(std::vector<std::string>{
+            "listening_ports", HostPort(address, port), "num_threads", kThreads,
+            "request_timeout_ms", kRequestTimeout});
   } catch (const std::exception&) {
     return absl::UnavailableError(absl::StrCat(
         "cannot listen on ", HostPort(address, port),

@@ -99,6 +99,9 @@ void ModelMetrics::MakeVariantSeries(prometheus::Registry* registry) {
   auto* ready = gauge("quantserve_variant_ready", "1 if it is being served.");
   auto* generation =
       gauge("quantserve_variant_generation", "Which build is being served.");
+  auto* generations =
+      gauge("quantserve_variant_generations_live",
+            "Builds in memory: served, kept aside, or still being run.");
   auto* size = gauge("quantserve_variant_size_bytes",
                      "Size of the model in this precision, as stored.");
   auto* weights = gauge("quantserve_variant_weight_bytes",
@@ -124,6 +127,7 @@ void ModelMetrics::MakeVariantSeries(prometheus::Registry* registry) {
     series.compute = &compute.Add(labels, ShortBuckets());
     series.ready = &ready->Add(labels);
     series.generation = &generation->Add(labels);
+    series.generations = &generations->Add(labels);
     series.size = &size->Add(labels);
     series.weights = &weights->Add(labels);
     series.contexts = &contexts->Add(labels);

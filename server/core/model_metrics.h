@@ -59,6 +59,15 @@ class ModelMetrics {
   // Shows what was just published.
   void SetVariant(const ServedVariant& variant);
 
+  // A generation came into memory, and has left it: the one that is served,
+  // those kept aside, and those that requests still run on.
+  void AddGeneration(VariantId id) {
+    variant_[static_cast<size_t>(id)].generations->Increment();
+  }
+  void RemoveGeneration(VariantId id) {
+    variant_[static_cast<size_t>(id)].generations->Decrement();
+  }
+
   // What is held and how requests are routed, in percent for INT8; generation
   // 0: nothing is held.
   void SetRollout(int64_t candidate_generation, int int8_percent);
@@ -79,6 +88,7 @@ class ModelMetrics {
     std::array<prometheus::Counter*, kDropCount> drops = {};
     prometheus::Gauge* ready = nullptr;
     prometheus::Gauge* generation = nullptr;
+    prometheus::Gauge* generations = nullptr;
     prometheus::Gauge* size = nullptr;
     prometheus::Gauge* weights = nullptr;
     prometheus::Gauge* contexts = nullptr;

@@ -21,6 +21,14 @@ absl::Status CheckRange(absl::string_view what, int64_t value, int64_t low,
       absl::StrCat(what, " is ", value, ", want ", low, " to ", high));
 }
 
+absl::Status CheckSeconds(absl::string_view what, absl::Duration value,
+                          double low, double high) {
+  const double seconds = absl::ToDoubleSeconds(value);
+  if (seconds >= low && seconds <= high) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(what, " is ", seconds, ", want ", low, " to ", high));
+}
+
 absl::Status CheckName(absl::string_view what, absl::string_view name) {
   if (IsValidName(name)) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(
@@ -88,18 +96,10 @@ absl::Status ValidateNetwork(const NetworkConfig& network) {
       CheckRange("metrics_port", network.metrics_port, 0, 65535));
   QS_RETURN_IF_ERROR(CheckRange("max_message_bytes", network.max_message_bytes,
                                 1024, 1 << 30));
-  if (network.drain < absl::ZeroDuration() || network.drain > absl::Hours(24)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("drain_seconds is ", absl::ToDoubleSeconds(network.drain),
-                     ", want 0 to 86400"));
-  }
-  if (network.lame_duck < absl::ZeroDuration() ||
-      network.lame_duck > absl::Hours(1)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "lame_duck_seconds is ", absl::ToDoubleSeconds(network.lame_duck),
-        ", want 0 to 3600"));
-  }
-  return absl::OkStatus();
+  QS_RETURN_IF_ERROR(CheckSeconds("drain_seconds", network.drain, 0, 86400));
+  QS_RETURN_IF_ERROR(
+      CheckSeconds("lame_duck_seconds", network.lame_duck, 0, 3600));
+  return network.connections.Validate();
 }
 
 absl::Status ValidateSecurity(const SecurityConfig& security,
@@ -139,6 +139,18 @@ absl::Status ModelConfig::CheckPreprocessing() const {
       {preprocessing.mean.size(), preprocessing.std.size(), size_t{1}})));
 }
 
+absl::Status ConnectionConfig::Validate() const {
+  QS_RETURN_IF_ERROR(CheckSeconds("keepalive_seconds", keepalive, 1, 3600));
+  QS_RETURN_IF_ERROR(
+      CheckSeconds("max_connection_idle_seconds", max_idle, 0, 86400));
+  QS_RETURN_IF_ERROR(
+      CheckSeconds("max_connection_age_seconds", max_age, 0, 864000));
+  QS_RETURN_IF_ERROR(
+      CheckSeconds("reply_timeout_seconds", reply_timeout, 0.1, 86400));
+  return CheckRange("receive_buffer_bytes", receive_buffer_bytes, 1 << 20,
+                    int64_t{1} << 40);
+}
+
 absl::Status ServedModelConfig::Validate() const {
   QS_RETURN_IF_ERROR(ValidateModel(model));
   QS_RETURN_IF_ERROR(ValidateQuantization(quantization));
@@ -174,12 +186,8 @@ absl::Status ServerOptions::Validate() const {
   QS_RETURN_IF_ERROR(CheckRange("queue", serving.queue_capacity, 1, 1 << 20));
   QS_RETURN_IF_ERROR(
       CheckRange("stream_window", serving.stream_window, 1, 4096));
-  if (serving.max_queue_delay < absl::ZeroDuration() ||
-      serving.max_queue_delay > absl::Seconds(10)) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "max_queue_delay_seconds is ",
-        absl::ToDoubleSeconds(serving.max_queue_delay), ", want 0 to 10"));
-  }
+  QS_RETURN_IF_ERROR(
+      CheckSeconds("max_queue_delay_seconds", serving.max_queue_delay, 0, 10));
   QS_RETURN_IF_ERROR(ValidateNetwork(network));
   return ValidateSecurity(security, network);
 }

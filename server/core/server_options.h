@@ -84,6 +84,30 @@ struct ServingConfig {
   int stream_window = 32;  // requests of one stream that may be unanswered
 };
 
+// How long peers may keep what they hold, and how much: each wait for one has
+// an end.
+struct ConnectionConfig {
+  // A connection on which nothing comes for this long is asked whether its peer
+  // is still there, and closed without an answer in the same time.
+  absl::Duration keepalive = absl::Seconds(30);
+  // Connections without a call are closed; clients connect again by themselves.
+  // Zero: they stay.
+  absl::Duration max_idle = absl::Minutes(10);
+  // Then a connection takes no new calls, so that clients spread over replicas
+  // again; what still runs after as long once more is cut off. Not on the
+  // administrative port. Zero: never.
+  absl::Duration max_age = absl::Hours(1);
+  // How long a reply may wait for its client to take it; then the call is
+  // cancelled.
+  absl::Duration reply_timeout = absl::Minutes(1);
+  // Memory for what is being received, of all connections of a port; beyond it
+  // calls are refused, those that hold most of it first.
+  int64_t receive_buffer_bytes = 512 << 20;
+
+  // INVALID_ARGUMENT that names the setting, its value and its range.
+  absl::Status Validate() const;
+};
+
 struct NetworkConfig {
   // Loopback unless the operator says otherwise.
   std::string address = "127.0.0.1";
@@ -97,6 +121,7 @@ struct NetworkConfig {
   absl::Duration drain = absl::Seconds(30);
   // The ports as JSON, written once the server listens; empty: not written.
   std::string port_file;
+  ConnectionConfig connections;
 };
 
 // Who may do what. Secrets are in files, never in flags.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "server/core/model_metrics.h"
 
 namespace quantserve {
 namespace {
@@ -21,8 +22,14 @@ VariantRegistry::VariantRegistry(Options options)
 
 VariantRegistry::Snapshot VariantRegistry::Own(
     std::unique_ptr<ServedVariant> variant) {
+  if (variant->metrics != nullptr) variant->metrics->AddGeneration(variant->id);
   return Snapshot(variant.release(), [this](const ServedVariant* retired) {
-    reaper_.Post([retired] { delete retired; });
+    reaper_.Post([retired] {
+      ModelMetrics* const metrics = retired->metrics;
+      const VariantId id = retired->id;
+      delete retired;
+      if (metrics != nullptr) metrics->RemoveGeneration(id);
+    });
   });
 }
 

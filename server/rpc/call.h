@@ -14,6 +14,7 @@
 #include "server/core/model_repository.h"
 #include "server/core/scheduler.h"
 #include "server/core/server_options.h"
+#include "server/rpc/call_watch.h"
 #include "server/rpc/security.h"
 
 namespace quantserve {
@@ -23,6 +24,7 @@ struct RpcEnvironment {
   const ModelRepository* models = nullptr;
   Scheduler* pool = nullptr;
   Metrics* metrics = nullptr;
+  CallWatch* watch = nullptr;
   Lifecycle* lifecycle = nullptr;
   const Gatekeeper* gatekeeper = nullptr;
   int admin_port = 0;  // 0: there is none
@@ -73,14 +75,19 @@ class UnaryCall : public grpc::ServerUnaryReactor {
  protected:
   UnaryCall(Rpc rpc, const RpcEnvironment& env,
             grpc::CallbackServerContext* context)
-      : scope_(rpc, env, context) {}
+      : watched_(env.watch, rpc, context), scope_(rpc, env, context) {}
 
   CallScope& scope() { return scope_; }
   // Exactly once; nothing of the call may be touched afterwards.
-  void Complete(const absl::Status& status) { Finish(scope_.Finish(status)); }
+  void Complete(const absl::Status& status) {
+    const grpc::Status end = scope_.Finish(status);
+    watched_.Sending();
+    Finish(end);
+  }
 
  private:
   void OnDone() override { delete this; }
+  WatchedCall watched_;
   CallScope scope_;
 };
 

@@ -1,6 +1,5 @@
 #include "server/rpc/config.h"
 
-#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -212,30 +211,41 @@ absl::Status FillModels(const v1::ServerConfig& config,
   return absl::OkStatus();
 }
 
-absl::Status FillNetwork(const v1::ServerConfig& config,
-                         NetworkConfig* network) {
+void FillConnections(const v1::ServerConfig& config,
+                     ConnectionConfig* connections) {
+  if (config.has_keepalive_seconds()) {
+    connections->keepalive = absl::Seconds(config.keepalive_seconds());
+  }
+  if (config.has_max_connection_idle_seconds()) {
+    connections->max_idle = absl::Seconds(config.max_connection_idle_seconds());
+  }
+  if (config.has_max_connection_age_seconds()) {
+    connections->max_age = absl::Seconds(config.max_connection_age_seconds());
+  }
+  if (config.has_reply_timeout_seconds()) {
+    connections->reply_timeout = absl::Seconds(config.reply_timeout_seconds());
+  }
+  if (config.has_receive_buffer_bytes()) {
+    connections->receive_buffer_bytes = config.receive_buffer_bytes();
+  }
+}
+
+void FillNetwork(const v1::ServerConfig& config, NetworkConfig* network) {
   if (config.has_address()) network->address = config.address();
   if (config.has_port()) network->port = config.port();
   if (config.has_metrics_port()) network->metrics_port = config.metrics_port();
   if (config.has_max_message_bytes()) {
     network->max_message_bytes = config.max_message_bytes();
   }
+  // absl::Seconds makes infinity of what is no number, and Validate refuses it.
   if (config.has_drain_seconds()) {
-    if (!std::isfinite(config.drain_seconds())) {
-      return absl::InvalidArgumentError(
-          "drain_seconds is not a number, want 0 to 86400");
-    }
     network->drain = absl::Seconds(config.drain_seconds());
   }
   if (config.has_lame_duck_seconds()) {
-    if (!std::isfinite(config.lame_duck_seconds())) {
-      return absl::InvalidArgumentError(
-          "lame_duck_seconds is not a number, want 0 to 3600");
-    }
     network->lame_duck = absl::Seconds(config.lame_duck_seconds());
   }
   network->port_file = config.port_file();
-  return absl::OkStatus();
+  FillConnections(config, &network->connections);
 }
 
 void FillSecurity(const v1::ServerConfig& config, SecurityConfig* security) {
@@ -280,13 +290,9 @@ absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config) {
     serving.stream_window = config.stream_window();
   }
   if (config.has_max_queue_delay_seconds()) {
-    if (!std::isfinite(config.max_queue_delay_seconds())) {
-      return absl::InvalidArgumentError(
-          "max_queue_delay_seconds is not a number, want 0 to 10");
-    }
     serving.max_queue_delay = absl::Seconds(config.max_queue_delay_seconds());
   }
-  QS_RETURN_IF_ERROR(FillNetwork(config, &options.network));
+  FillNetwork(config, &options.network);
   FillSecurity(config, &options.security);
   QS_RETURN_IF_ERROR(options.Validate());
   return options;

@@ -170,6 +170,27 @@ ABSL_FLAG(double, lame_duck_seconds,
           absl::ToDoubleSeconds(quantserve::NetworkConfig().lame_duck),
           "How long calls are still taken after SIGTERM while health says "
           "NOT_SERVING, so that load balancers notice.");
+ABSL_FLAG(double, keepalive_seconds,
+          absl::ToDoubleSeconds(quantserve::ConnectionConfig().keepalive),
+          "How long a connection may be silent until its peer is asked whether "
+          "it is there, and how long the answer may take.");
+ABSL_FLAG(double, max_connection_idle_seconds,
+          absl::ToDoubleSeconds(quantserve::ConnectionConfig().max_idle),
+          "Closes connections that had no call for this long; 0: never.");
+ABSL_FLAG(double, max_connection_age_seconds,
+          absl::ToDoubleSeconds(quantserve::ConnectionConfig().max_age),
+          "How old a connection of the main port gets until its client is told "
+          "to open another, so that clients spread over replicas again; calls "
+          "that still run after as long once more are cut off. 0: never.");
+ABSL_FLAG(double, reply_timeout_seconds,
+          absl::ToDoubleSeconds(quantserve::ConnectionConfig().reply_timeout),
+          "How long a reply may wait for its client to take it; then the call "
+          "is cancelled.");
+ABSL_FLAG(
+    int64_t, receive_buffer_bytes,
+    quantserve::ConnectionConfig().receive_buffer_bytes,
+    "Memory for what is being received, of all connections of a port; "
+    "beyond it calls are refused with RESOURCE_EXHAUSTED or UNAVAILABLE.");
 ABSL_FLAG(bool, allow_plaintext_token, false,
           "Takes the token without TLS, on a network that is trusted.");
 ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
@@ -280,6 +301,11 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(keep_previous);
   QS_OVERLAY(int8_percent);
   QS_OVERLAY(port_file);
+  QS_OVERLAY(keepalive_seconds);
+  QS_OVERLAY(max_connection_idle_seconds);
+  QS_OVERLAY(max_connection_age_seconds);
+  QS_OVERLAY(reply_timeout_seconds);
+  QS_OVERLAY(receive_buffer_bytes);
   QS_OVERLAY(admin_port);
   QS_OVERLAY(admin_token_file);
   QS_OVERLAY(tls_cert);
@@ -314,7 +340,9 @@ const CommandLine& ServerCommandLine() {
          "stream_window"}},
        {"Network",
         {"address", "port", "metrics_port", "port_file", "max_message_bytes",
-         "lame_duck_seconds", "drain_seconds"}},
+         "lame_duck_seconds", "drain_seconds", "keepalive_seconds",
+         "max_connection_idle_seconds", "max_connection_age_seconds",
+         "reply_timeout_seconds", "receive_buffer_bytes"}},
        {"Roll-out", {"require_int8", "int8_percent", "keep_previous"}},
        {"Security",
         {"admin_port", "admin_token_file", "admin_clients", "tls_cert",

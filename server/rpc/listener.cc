@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "grpcpp/ext/proto_server_reflection_plugin.h"
 #include "grpcpp/health_check_service_interface.h"
+#include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "server/core/metrics_listener.h"
 #include "spdlog/spdlog.h"
@@ -24,6 +25,46 @@ void LogGrpc(gpr_log_func_args* args) {
   const bool news = error && grpc_errors_are_news.load();
   spdlog::log(news ? spdlog::level::warn : spdlog::level::debug, "grpc: {}",
               args->message);
+}
+
+// How long a peer may take to become one: TCP, TLS and HTTP/2's first frame.
+constexpr absl::Duration kHandshake = absl::Seconds(10);
+// Calls of one connection that may be open, beside what fills the queue: a
+// proxy's connection carries those of many clients.
+constexpr int kSpareStreams = 1024;
+// Clients that ask whether we are there more often than this are cut off.
+constexpr absl::Duration kShortestPing = absl::Seconds(5);
+
+int Milliseconds(absl::Duration duration) {
+  return static_cast<int>(absl::ToInt64Milliseconds(duration));
+}
+
+// Nothing that a peer may keep us waiting for lasts for ever.
+void BoundConnections(const ConnectionConfig& limits, int queue_capacity,
+                      grpc::ServerBuilder* builder) {
+  const auto set = [builder](const char* argument, absl::Duration value) {
+    builder->AddChannelArgument(argument, Milliseconds(value));
+  };
+  set(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, kHandshake);
+  set(GRPC_ARG_KEEPALIVE_TIME_MS, limits.keepalive);
+  // gRPC also makes it TCP's limit for data that a peer does not take.
+  set(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, limits.keepalive);
+  builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  // Any number of those, as long as nothing else is sent.
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
+  set(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, kShortestPing);
+  if (limits.max_idle > absl::ZeroDuration()) {
+    set(GRPC_ARG_MAX_CONNECTION_IDLE_MS, limits.max_idle);
+  }
+  if (limits.max_age > absl::ZeroDuration()) {
+    set(GRPC_ARG_MAX_CONNECTION_AGE_MS, limits.max_age);
+    set(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, limits.max_age);
+  }
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS,
+                              queue_capacity + kSpareStreams);
+  grpc::ResourceQuota quota;
+  quota.Resize(static_cast<size_t>(limits.receive_buffer_bytes));
+  builder->SetResourceQuota(quota);
 }
 
 }  // namespace
@@ -46,6 +87,7 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   // Two servers on one port would share its connections, and nobody would know.
   builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
   builder.SetMaxReceiveMessageSize(options.max_message_bytes);
+  BoundConnections(options.connections, env.serving.queue_capacity, &builder);
   builder.AddListeningPort(HostPort(options.address, options.port),
                            options.credentials, &listener->port_);
   builder.RegisterService(&listener->inference_);

@@ -21,6 +21,7 @@ class Listener {
     int port = 0;  // 0: any free one
     int max_message_bytes = 0;
     std::shared_ptr<grpc::ServerCredentials> credentials;
+    ConnectionConfig connections;
   };
 
   // Listens at once, health NOT_SERVING. `env` outlives the listener.

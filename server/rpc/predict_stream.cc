@@ -10,6 +10,7 @@ PredictStreamCall::PredictStreamCall(const RpcEnvironment& env,
                                      int window)
     : env_(env),
       context_(context),
+      watched_(env.watch, Rpc::kPredictStream, context),
       deadline_(DeadlineOf(*context)),
       window_(static_cast<size_t>(window)) {}
 
@@ -19,6 +20,7 @@ void PredictStreamCall::Start() {
     MutexLock lock(&mu_);
     finished_ = true;
   }
+  watched_.Sending();
   Finish({grpc::StatusCode::UNAVAILABLE, "the server is shutting down"});
 }
 
@@ -78,6 +80,7 @@ void PredictStreamCall::Encode(Slot* slot, const absl::Status& status) {
 }
 
 void PredictStreamCall::OnWriteDone(bool ok) {
+  watched_.Sent();
   std::unique_ptr<Slot> written;  // goes after the lock
   {
     MutexLock lock(&mu_);
@@ -124,6 +127,7 @@ void PredictStreamCall::Advance(Slot* answered) {
     finish = finished_ = half_closed_ && slots_.empty() && reading_ == nullptr;
   }
   // Each of these is the start of something that ends later, but for the last.
+  if (write != nullptr || finish) watched_.Sending();
   if (write != nullptr) StartWrite(write);
   if (read != nullptr) StartRead(read);
   if (finish) Finish(grpc::Status::OK);

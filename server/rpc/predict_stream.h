@@ -49,6 +49,7 @@ class PredictStreamCall final
 
   const RpcEnvironment& env_;
   grpc::CallbackServerContext* const context_;
+  WatchedCall watched_;
   const absl::Time deadline_;
   const size_t window_;
 

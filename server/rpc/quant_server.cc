@@ -84,7 +84,8 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
       metrics_(parts.build, Cpu()),
       jobs_({parts.configure_thread, /*nice=*/10, ProgressLog()}),
       pool_({options.serving.workers, options.serving.queue_capacity,
-             options.serving.max_queue_delay, parts.configure_thread}) {
+             options.serving.max_queue_delay, parts.configure_thread}),
+      watch_(&metrics_.calls(), options.network.connections.reply_timeout) {
   metrics_.SetServing(options.serving.workers, options.serving.queue_capacity);
   std::vector<std::unique_ptr<ModelHost>> hosts;
   for (size_t i = 0; i < parts.models.size(); ++i) {
@@ -107,6 +108,7 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
   env_.models = models_.get();
   env_.pool = &pool_;
   env_.metrics = &metrics_;
+  env_.watch = &watch_;
   env_.lifecycle = &lifecycle_;
   env_.serving = options_.serving;
   env_.network = options_.network;
@@ -146,19 +148,24 @@ absl::Status QuantServer::ListenForCalls() {
   admin_env_ = env_;
   admin_env_.gatekeeper = admin_gatekeeper_.get();
   if (security.admin_port >= 0) {
-    QS_ASSIGN_OR_RETURN(admin_listener_,
-                        Listener::Start({"127.0.0.1", security.admin_port,
-                                         network.max_message_bytes,
-                                         grpc::InsecureServerCredentials()},
-                                        admin_env_));
+    Listener::Options admin;
+    admin.address = "127.0.0.1";
+    admin.port = security.admin_port;
+    admin.max_message_bytes = network.max_message_bytes;
+    admin.credentials = grpc::InsecureServerCredentials();
+    admin.connections = network.connections;
+    // Its calls take as long as they take.
+    admin.connections.max_age = absl::ZeroDuration();
+    QS_ASSIGN_OR_RETURN(admin_listener_, Listener::Start(admin, admin_env_));
     env_.admin_port = admin_listener_->port();
     spdlog::info("administrative gRPC on 127.0.0.1:{}", env_.admin_port);
   }
   env_.gatekeeper = gatekeeper_.get();
-  QS_ASSIGN_OR_RETURN(listener_, Listener::Start({network.address, network.port,
-                                                  network.max_message_bytes,
-                                                  MakeCredentials(secrets)},
-                                                 env_));
+  QS_ASSIGN_OR_RETURN(
+      listener_,
+      Listener::Start({network.address, network.port, network.max_message_bytes,
+                       MakeCredentials(secrets), network.connections},
+                      env_));
   return absl::OkStatus();
 }
 

@@ -92,6 +92,7 @@ class QuantServer {
   JobRunner jobs_;  // stopped before the models go
   std::unique_ptr<ModelRepository> models_;
   Scheduler pool_;  // its requests hold variants
+  CallWatch watch_;
   std::unique_ptr<Gatekeeper> gatekeeper_, admin_gatekeeper_;
   RpcEnvironment env_, admin_env_;
   // They use what is above.

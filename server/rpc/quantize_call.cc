@@ -11,7 +11,7 @@ namespace quantserve {
 
 void QuantizeCall::Start(const v1::QuantizeRequest& request) {
   const absl::Status started = StartJob(request);
-  if (!started.ok()) Finish(scope_.Finish(started));
+  if (!started.ok()) End(started);
 }
 
 absl::Status QuantizeCall::StartJob(const v1::QuantizeRequest& request) {
@@ -63,6 +63,7 @@ void QuantizeCall::OnJobDone(const QuantizationRun& run) {
 }
 
 void QuantizeCall::OnWriteDone(bool ok) {
+  watched_.Sent();
   Advance([&] {
     writing_ = false;
     if (!ok) broken_ = true;
@@ -85,11 +86,15 @@ void QuantizeCall::Advance(const std::function<void()>& change) {
       return;
     }
   }
-  if (end.has_value()) {
-    Finish(scope_.Finish(*end));
-  } else {
-    StartWrite(&current_);
-  }
+  if (end.has_value()) return End(*end);
+  watched_.Sending();
+  StartWrite(&current_);
+}
+
+void QuantizeCall::End(const absl::Status& status) {
+  const grpc::Status end = scope_.Finish(status);
+  watched_.Sending();
+  Finish(end);
 }
 
 }  // namespace quantserve

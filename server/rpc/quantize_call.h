@@ -17,7 +17,9 @@ class QuantizeCall final
     : public grpc::ServerWriteReactor<v1::QuantizeResponse> {
  public:
   QuantizeCall(const RpcEnvironment& env, grpc::CallbackServerContext* context)
-      : env_(env), scope_(Rpc::kQuantize, env, context) {}
+      : env_(env),
+        watched_(env.watch, Rpc::kQuantize, context),
+        scope_(Rpc::kQuantize, env, context) {}
 
   // Once, before gRPC gets the reactor.
   void Start(const v1::QuantizeRequest& request);
@@ -35,8 +37,10 @@ class QuantizeCall final
   // call, unless a write is under way. The last thing that its callers do with
   // the call: another thread may see the change and end it.
   void Advance(const std::function<void()>& change);
+  void End(const absl::Status& status);
 
   const RpcEnvironment& env_;
+  WatchedCall watched_;
   CallScope scope_;
   ModelHost* model_ = nullptr;  // set by Start
   // The job's shared_ptr keeps nothing of the call, and the call ends only

@@ -75,6 +75,11 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     max_batch: 5
     max_message_bytes: 6000
     drain_seconds: 7
+    keepalive_seconds: 8
+    max_connection_idle_seconds: 9
+    max_connection_age_seconds: 0
+    reply_timeout_seconds: 0.5
+    receive_buffer_bytes: 2000000
   )");
   const auto file = FromFlags({"--config=" + path});
   const auto flags = FromFlags({"--model=dir/net.pt",
@@ -109,7 +114,12 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
                                 "--queue=4",
                                 "--max_batch=5",
                                 "--max_message_bytes=6000",
-                                "--drain_seconds=7"});
+                                "--drain_seconds=7",
+                                "--keepalive_seconds=8",
+                                "--max_connection_idle_seconds=9",
+                                "--max_connection_age_seconds=0",
+                                "--reply_timeout_seconds=0.5",
+                                "--receive_buffer_bytes=2000000"});
   ASSERT_TRUE(file.ok()) << file.status();
   ASSERT_TRUE(flags.ok()) << flags.status();
   for (const ServerOptions& o : {*file, *flags}) {
@@ -153,6 +163,12 @@ TEST(ConfigTest, FlagsAndFileSayTheSame) {
     EXPECT_EQ(o.models[0].model.max_batch, 5);
     EXPECT_EQ(o.network.max_message_bytes, 6000);
     EXPECT_EQ(o.network.drain, absl::Seconds(7));
+    const ConnectionConfig& connections = o.network.connections;
+    EXPECT_EQ(connections.keepalive, absl::Seconds(8));
+    EXPECT_EQ(connections.max_idle, absl::Seconds(9));
+    EXPECT_EQ(connections.max_age, absl::ZeroDuration());
+    EXPECT_EQ(connections.reply_timeout, absl::Milliseconds(500));
+    EXPECT_EQ(connections.receive_buffer_bytes, 2000000);
   }
 }
 
@@ -299,6 +315,12 @@ TEST(ConfigTest, MistakesInFlagsAreNamed) {
       {{"--model=m.pt", "--sample_shape=3", "--range_method=max"}, "max"},
       {{"--model=m.pt", "--sample_shape=3", "--port=70000"}, "port is 70000"},
       {{"--model=m.pt", "--sample_shape=3", "--drain_seconds=nan"}, "drain"},
+      {{"--model=m.pt", "--sample_shape=3", "--keepalive_seconds=0"},
+       "keepalive_seconds is 0, want 1 to 3600"},
+      {{"--model=m.pt", "--sample_shape=3", "--reply_timeout_seconds=inf"},
+       "reply_timeout_seconds is inf, want 0.1 to 86400"},
+      {{"--model=m.pt", "--sample_shape=3", "--receive_buffer_bytes=1"},
+       "receive_buffer_bytes is 1, want 1048576"},
       {{"--model=m.pt", "--sample_shape=3", "--shard=a=1,a=2"},
        "\"a\" is given twice"},
       {{"--model=m.pt", "--modle=x"}, "unknown flag --modle=x"},

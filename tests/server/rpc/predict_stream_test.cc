@@ -120,6 +120,47 @@ TEST_F(PredictStreamTest, CancellingEmptiesTheQueue) {
             "0");
 }
 
+// A client that sends and never reads keeps its connection up and its replies
+// waiting; HTTP/2's windows are full soon.
+TEST_F(PredictStreamTest, AClientThatNeverReadsLosesItsStream) {
+  options_.network.connections.reply_timeout = absl::Milliseconds(300);
+  Open();
+  const std::string live = "quantserve_calls_in_flight{rpc=\"PredictStream\"}";
+  const std::string abandoned =
+      "quantserve_abandoned_calls_total{rpc=\"PredictStream\"}";
+  EXPECT_TRUE(stream_->Write(Numbered(0)));
+  EXPECT_EQ(Metric(live), "1");
+  int written = 1;
+  while (stream_->Write(Numbered(written))) ++written;
+  EXPECT_GT(written, 32);
+  const absl::Time done = absl::Now() + absl::Seconds(30);
+  while (Metric(live) != "0" && absl::Now() < done) {
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_EQ(Metric(live), "0");
+  EXPECT_EQ(Metric(abandoned), "1");
+  // What the client's side has taken in comes before the end.
+  v1::PredictStreamReply reply;
+  while (stream_->Read(&reply)) {
+  }
+  EXPECT_EQ(stream_->Finish().error_code(), grpc::StatusCode::CANCELLED);
+  EXPECT_TRUE(client_->Predict(Request()).ok());
+}
+
+// Slow is not never: what is taken in time goes on.
+TEST_F(PredictStreamTest, AnIdleStreamIsNotAbandoned) {
+  options_.network.connections.reply_timeout = absl::Milliseconds(100);
+  Open();
+  v1::PredictStreamReply reply;
+  for (int i = 0; i < 2; ++i) {
+    absl::SleepFor(absl::Milliseconds(300));
+    EXPECT_TRUE(stream_->Write(Numbered(i)));
+    EXPECT_TRUE(stream_->Read(&reply));
+  }
+  stream_->WritesDone();
+  EXPECT_TRUE(stream_->Finish().ok());
+}
+
 // Peers that vanish in the middle leave nothing behind.
 TEST_F(PredictStreamTest, AHundredVanishingClientsLeaveTheServerAsItWas) {
   options_.serving.queue_capacity = 64;

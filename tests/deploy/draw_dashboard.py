@@ -30,38 +30,32 @@ def go_through(stand, model):
     """About three minutes; leaves with light load still on."""
     sample = f"--shard={model}/test.bin", "--index=3"
 
-    def meanwhile(seconds, *loads):
-        """Loads of (variant, calls a second)."""
-        threads = [threading.Thread(target=stand.load,
-                                    args=(variant, rate, seconds, *sample))
-                   for variant, rate in loads]
+    def phase(loads, *commands):
+        """Flags of bench for each load, and what operators do meanwhile."""
+        threads = [threading.Thread(target=stand.ctl,
+                                    args=("bench", *flags, *sample),
+                                    kwargs={"code": None}) for flags in loads]
         for thread in threads:
             thread.start()
-        return threads
-
-    def after(threads, *commands):
-        time.sleep(10)
         for command in commands:
-            stand.ctl(*command, code=None)
             time.sleep(8)
+            stand.ctl(*command, code=None)
         for thread in threads:
             thread.join()
 
-    after(meanwhile(25, ("fp32", 100), ("int8", 200)))
-    after(meanwhile(45, ("fp32", 150), ("int8", 400)),
+    def steady(seconds, fp32, int8):
+        """Calls a second."""
+        return [(f"--variant={variant}", f"--rate={rate}",
+                 f"--requests={seconds * rate}")
+                for variant, rate in (("fp32", fp32), ("int8", int8))]
+
+    phase(steady(25, 100, 200))
+    phase(steady(45, 150, 400),
           ("quantize", "--range_method=percentile", "--hold"), ("promote",))
-    after(meanwhile(40, ("fp32", 200), ("int8", 700)),
-          ("quantize", "--min_speedup=1000"), ("rollback",))
+    phase(steady(40, 200, 700), ("quantize", "--min_speedup=1000"), ("rollback",))
     # More at a time than may wait.
-    crowd = [("bench", f"--variant={variant}", f"--clients={clients}",
-              f"--requests={requests}", *sample) for variant, clients, requests
-             in (("int8", 48, 50000), ("fp32", 8, 10000))]
-    threads = [threading.Thread(target=stand.ctl, args=c, kwargs={"code": None})
-               for c in crowd]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    phase([("--variant=int8", "--clients=48", "--requests=50000"),
+           ("--variant=fp32", "--clients=8", "--requests=10000")])
     stand.put_load_on((("fp32", 100), ("int8", 200)))
 
 

@@ -123,7 +123,7 @@ def timeseries(panel, series, span, width, height, marks):
                              if s["value"] < 1.5 * high])
     high = min(high, defaults.get("max", high))
     if high <= low:
-        high = low + (abs(low) or 1)
+        high = steps[-1]["value"] * 1.05 if dashed else low + (abs(low) or 1)
     axes = Axes(width, height, span, low, high, unit)
     body = axes.grid()
     for mark in marks:

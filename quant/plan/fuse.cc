@@ -112,8 +112,9 @@ void FuseClamps(Plan* plan) {
                        producer.kind == OpKind::kAdd;
     if (!takes || producer.clamp) continue;
     producer.clamp = clamp.clamp;
+    // People know the layer's name, and the old output is nobody's now.
+    std::swap(plan->values[in].name, plan->values[clamp.outputs[0]].name);
     producer.outputs = clamp.outputs;
-    producer.name = clamp.name;
     fused[i] = true;
   }
   std::vector<Node> kept;

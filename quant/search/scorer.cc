@@ -8,6 +8,7 @@
 #include "quant/base/status_macros.h"
 #include "quant/plan/passes/passes.h"
 #include "quant/plan/quantize_plan.h"
+#include "quant/search/shard_notes.h"
 #include "quant/torch/observe.h"
 
 namespace quantserve {
@@ -78,13 +79,12 @@ absl::StatusOr<Scorer::Outputs> Scorer::Run(const Plan& plan, int64_t samples,
   }
   out.first.outputs = std::move(collected[0]);
   if (shard_.has_labels()) {
-    const auto labels = shard_.labels().subspan(options_.first, samples);
     // Labels that the model has no output for are another model's.
-    const bool fit = std::all_of(labels.begin(), labels.end(), [&](int64_t l) {
-      return l < out.first.outputs_per_sample;
-    });
-    if (fit && out.first.outputs_per_sample > 1) {
-      CountCorrect(labels, &out.first);
+    const int64_t outputs = out.first.outputs_per_sample;
+    const bool fit =
+        !FindForeignLabel(shard_, options_.first, samples, outputs);
+    if (fit && outputs > 1) {
+      CountCorrect(shard_.labels().subspan(options_.first), &out.first);
     }
   }
   return out;

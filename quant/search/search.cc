@@ -13,6 +13,7 @@
 #include "quant/search/budget.h"
 #include "quant/search/equalization.h"
 #include "quant/search/function_ranges.h"
+#include "quant/search/shard_notes.h"
 
 namespace quantserve {
 namespace {
@@ -40,6 +41,8 @@ class RecipeSearch {
   absl::StatusOr<FoundRecipe> Run() {
     result_.split = SplitShard(shard_.size(), options_.samples);
     QS_RETURN_IF_ERROR(CheckLayers());
+    result_.notes = NotesOnShard(shard_, result_.split,
+                                 plan_.value(plan_.outputs[0]).elements());
     QS_ASSIGN_OR_RETURN(result_.calibration, CalibrateOn(plan_));
     ScorerOptions scorer;
     scorer.first = result_.split.held_first;

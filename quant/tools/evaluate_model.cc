@@ -187,10 +187,9 @@ absl::StatusOr<std::unique_ptr<Engine>> OneDnn(const Plan& plan,
   return CompileOneDnn(plan, options, onednn);
 }
 
-absl::Status Run() {
+absl::Status Run(ReadShardOptions read, const Preprocessing& preprocessing) {
   const int threads = absl::GetFlag(FLAGS_threads);
   ProgressBar bar;
-  QS_ASSIGN_OR_RETURN(ReadShardOptions read, ReadShardOptionsFromFlags());
   read.control = bar.Control();
   QS_ASSIGN_OR_RETURN(Shard shard,
                       ReadShard(absl::GetFlag(FLAGS_test_data), read));
@@ -200,7 +199,7 @@ absl::Status Run() {
   options.inputs = shard.input_specs();
   options.engine.ladder = {1};
   options.engine.threads = threads;
-  QS_ASSIGN_OR_RETURN(options.preprocessing, PreprocessingFromFlags());
+  options.preprocessing = preprocessing;
   QS_RETURN_IF_ERROR(options.Validate());
   ConfigureThread(threads);
 
@@ -263,7 +262,7 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   using namespace quantserve;
-  ParseFlags(kTool, Line(), argc, argv);
+  const Arguments arguments = ParseFlags(kTool, Line(), argc, argv);
   if (absl::GetFlag(FLAGS_model_path).empty() ||
       absl::GetFlag(FLAGS_test_data).empty()) {
     return UsageFailure(kTool, "--model_path and --test_data are required");
@@ -273,6 +272,13 @@ int main(int argc, char** argv) {
     return UsageFailure(
         kTool, absl::StrCat("--format=", format, ", want table or json"));
   }
-  const absl::Status status = Run();
+  const auto read = ReadShardOptionsFromFlags(arguments.given,
+                                              absl::GetFlag(FLAGS_test_data));
+  if (!read.ok()) return UsageFailure(kTool, read.status().message());
+  const auto preprocessing = PreprocessingFromFlags();
+  if (!preprocessing.ok()) {
+    return UsageFailure(kTool, preprocessing.status().message());
+  }
+  const absl::Status status = Run(*read, *preprocessing);
   return status.ok() ? kExitOk : Fail(kTool, status);
 }

@@ -1,8 +1,12 @@
 // quantize_model: a TorchScript file and a calibration shard in, an INT8
 // TorchScript file out.
 #include <cstdio>
+#include <cstring>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +18,7 @@
 #include "quant/report/budget_status.h"
 #include "quant/report/report.h"
 #include "quant/search/held_out.h"
+#include "quant/search/shard_notes.h"
 #include "quant/tools/tool.h"
 
 ABSL_FLAG(std::string, model_path, "",
@@ -121,12 +126,38 @@ void PrintReport(const QuantizedVariant& result, const std::string& output,
                     : absl::StrCat("calibrated: ", report.artifact).c_str());
   }
   std::printf("recipe %s\n", report.digest.c_str());
-  std::printf("%lld of %zu layers are INT8 (%s, %lld samples)\n",
-              static_cast<long long>(quantized), report.layers.size(),
-              report.range_method.c_str(),
-              static_cast<long long>(report.samples));
+  std::printf(
+      "%lld of %zu layers are INT8 (%s, %lld samples), %.1f %% of the "
+      "multiply-accumulates\n",
+      static_cast<long long>(quantized), report.layers.size(),
+      report.range_method.c_str(), static_cast<long long>(report.samples),
+      100 * report.int8_macs_share);
   std::printf("%s: %.1f MB\n", output.c_str(),
               static_cast<double>(bytes) / 1e6);
+}
+
+// The held-out samples; labels that the model has no output for are left out.
+absl::StatusOr<Shard> HeldOut(const Shard& shard, const Split& split,
+                              int64_t outputs) {
+  const auto rows = static_cast<size_t>(split.held_count);
+  std::vector<ShardInput> inputs;
+  for (size_t i = 0; i < shard.num_inputs(); ++i) {
+    Shape shape = shard.samples(i).shape();
+    shape[0] = split.held_count;
+    Tensor samples(shard.dtype(i), std::move(shape));
+    const size_t bytes = samples.bytes() / rows;
+    const std::byte* all = shard.samples(i).data<std::byte>();
+    std::memcpy(samples.data<std::byte>(), all + bytes * split.held_first,
+                samples.bytes());
+    inputs.push_back({shard.input_name(i), std::move(samples)});
+  }
+  std::vector<int64_t> labels;
+  if (shard.has_labels() &&
+      !FindForeignLabel(shard, split.held_first, split.held_count, outputs)) {
+    const auto held = shard.labels().subspan(split.held_first, rows);
+    labels.assign(held.begin(), held.end());
+  }
+  return Shard::Make(shard.name(), std::move(inputs), std::move(labels));
 }
 
 // Both variants on the samples that no range was fitted to, and the page.
@@ -139,16 +170,15 @@ absl::Status WriteReportFile(const ModelPipeline& pipeline,
   QS_ASSIGN_OR_RETURN(const CompiledVariant fp32,
                       pipeline.CompileFloat(control));
   const Split split = SplitShard(shard.size(), options.samples);
-  EvaluateOptions evaluate;
-  evaluate.first = split.held_first;
-  evaluate.samples = split.held_count;
-  const Preprocessing& preprocessing = pipeline.options().preprocessing;
   QS_ASSIGN_OR_RETURN(
-      const Evaluation baseline,
-      Evaluate(*fp32.engine, shard, preprocessing, evaluate, control));
+      const Shard held,
+      HeldOut(shard, split, pipeline.info().outputs[0].elements()));
+  const Preprocessing& preprocessing = pipeline.options().preprocessing;
+  QS_ASSIGN_OR_RETURN(const Evaluation baseline,
+                      Evaluate(*fp32.engine, held, preprocessing, {}, control));
   QS_ASSIGN_OR_RETURN(
       const Evaluation candidate,
-      Evaluate(*int8.variant.engine, shard, preprocessing, evaluate, control));
+      Evaluate(*int8.variant.engine, held, preprocessing, {}, control));
   QS_ASSIGN_OR_RETURN(const Comparison comparison,
                       Compare(baseline, candidate));
   ReportDocument document =
@@ -160,8 +190,24 @@ absl::Status WriteReportFile(const ModelPipeline& pipeline,
   return WriteReport(document, path);
 }
 
-absl::Status Run() {
-  const std::string output = absl::GetFlag(FLAGS_output);
+// Flags that would do nothing beside the others.
+absl::Status CheckTogether(const std::set<std::string>& given,
+                           RangeMethod method) {
+  if (given.count("percentile") > 0 && method != RangeMethod::kPercentile) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--percentile=", absl::GetFlag(FLAGS_percentile),
+                     " is for --observer=percentile, not --observer=",
+                     absl::GetFlag(FLAGS_observer)));
+  }
+  if (absl::GetFlag(FLAGS_force) && absl::GetFlag(FLAGS_artifact_dir).empty()) {
+    return absl::InvalidArgumentError(
+        "--force is for --artifact_dir, which is not given");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<QuantizeOptions> QuantizeOptionsFromFlags(
+    const std::set<std::string>& given) {
   const std::string report = absl::GetFlag(FLAGS_report);
   if (!report.empty()) QS_RETURN_IF_ERROR(CheckReportPath(report));
   QuantizeOptions quantize;
@@ -183,8 +229,15 @@ absl::Status Run() {
   quantize.force = absl::GetFlag(FLAGS_force);
   quantize.detailed_report = !report.empty();
   QS_RETURN_IF_ERROR(quantize.Validate());
+  QS_RETURN_IF_ERROR(CheckTogether(given, quantize.ranges.method));
+  return quantize;
+}
+
+absl::Status Run(const QuantizeOptions& quantize, ReadShardOptions read,
+                 const Preprocessing& preprocessing) {
+  const std::string output = absl::GetFlag(FLAGS_output);
+  const std::string report = absl::GetFlag(FLAGS_report);
   ProgressBar bar;
-  QS_ASSIGN_OR_RETURN(ReadShardOptions read, ReadShardOptionsFromFlags());
   read.control = bar.Control();
   QS_ASSIGN_OR_RETURN(const Shard shard,
                       ReadShard(absl::GetFlag(FLAGS_calibration_data), read));
@@ -194,7 +247,7 @@ absl::Status Run() {
   model.engine.ladder = {1};
   model.artifact_dir = absl::GetFlag(FLAGS_artifact_dir);
   model.engine.threads = absl::GetFlag(FLAGS_threads);
-  QS_ASSIGN_OR_RETURN(model.preprocessing, PreprocessingFromFlags());
+  model.preprocessing = preprocessing;
   QS_RETURN_IF_ERROR(model.Validate());
   ConfigureThread(model.engine.threads);
   QS_RETURN_IF_ERROR(Int8SelfTest());
@@ -218,7 +271,7 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   using namespace quantserve;
-  ParseFlags(kTool, Line(), argc, argv);
+  const Arguments arguments = ParseFlags(kTool, Line(), argc, argv);
   for (const auto* flag :
        {&FLAGS_model_path, &FLAGS_calibration_data, &FLAGS_output}) {
     if (absl::GetFlag(*flag).empty()) {
@@ -227,6 +280,15 @@ int main(int argc, char** argv) {
                           "required");
     }
   }
-  const absl::Status status = Run();
+  const auto quantize = QuantizeOptionsFromFlags(arguments.given);
+  if (!quantize.ok()) return UsageFailure(kTool, quantize.status().message());
+  const auto read = ReadShardOptionsFromFlags(
+      arguments.given, absl::GetFlag(FLAGS_calibration_data));
+  if (!read.ok()) return UsageFailure(kTool, read.status().message());
+  const auto preprocessing = PreprocessingFromFlags();
+  if (!preprocessing.ok()) {
+    return UsageFailure(kTool, preprocessing.status().message());
+  }
+  const absl::Status status = Run(*quantize, *read, *preprocessing);
   return status.ok() ? kExitOk : Fail(kTool, status);
 }

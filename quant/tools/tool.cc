@@ -4,6 +4,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <utility>
 
 #include "absl/flags/flag.h"
@@ -39,9 +40,9 @@ ABSL_FLAG(uint64_t, draw_seed, quantserve::ReadShardOptions().seed,
 
 namespace quantserve {
 
-void ParseFlags(const char* tool, const CommandLine& line, int argc,
-                char** argv) {
-  const auto arguments = Parse(line, {argv + 1, argv + argc});
+Arguments ParseFlags(const char* tool, const CommandLine& line, int argc,
+                     char** argv) {
+  auto arguments = Parse(line, {argv + 1, argv + argc});
   if (!arguments.ok()) {
     std::fprintf(stderr, "%s: %s\n", tool,
                  std::string(arguments.status().message()).c_str());
@@ -51,11 +52,12 @@ void ParseFlags(const char* tool, const CommandLine& line, int argc,
     std::fputs(UsagePage(line).c_str(), stdout);
     std::exit(kExitOk);
   }
+  return *std::move(arguments);
 }
 
-int UsageFailure(const char* tool, const std::string& message) {
+int UsageFailure(const char* tool, absl::string_view message) {
   std::fprintf(stderr, "%s: %s (--help lists the flags)\n", tool,
-               message.c_str());
+               std::string(message).c_str());
   return kExitUsage;
 }
 
@@ -87,7 +89,8 @@ FlagGroup DrawFlags() {
           {"max_samples", "max_sample_bytes", "draw_seed"}};
 }
 
-absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags() {
+absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags(
+    const std::set<std::string>& given, const std::string& path) {
   ReadShardOptions options;
   options.images.resize = absl::GetFlag(FLAGS_resize);
   options.images.crop = absl::GetFlag(FLAGS_crop);
@@ -102,6 +105,13 @@ absl::StatusOr<ReadShardOptions> ReadShardOptionsFromFlags() {
   options.max_sample_bytes = absl::GetFlag(FLAGS_max_sample_bytes);
   options.seed = absl::GetFlag(FLAGS_draw_seed);
   QS_RETURN_IF_ERROR(options.Validate());
+  for (const std::string& flag : ImageFlags().flags) {
+    if (given.count(flag) == 0 || !std::filesystem::is_regular_file(path)) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--", flag, " is for a folder of images, \"", path, "\" is a file"));
+  }
   return options;
 }
 

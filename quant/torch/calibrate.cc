@@ -47,6 +47,20 @@ class ChannelMean {
   std::vector<double> sums_;
 };
 
+// " of Conv2d", " of aten::log": who computes a value.
+std::string Producer(const Plan& plan, ValueId id) {
+  for (const Node& node : plan.nodes) {
+    if (std::count(node.outputs.begin(), node.outputs.end(), id) == 0) continue;
+    if (const auto* island = std::get_if<IslandAttrs>(&node.attrs)) {
+      return absl::StrCat(" of ", island->island->op());
+    }
+    const auto* unary = std::get_if<UnaryAttrs>(&node.attrs);
+    return absl::StrCat(
+        " of ", unary != nullptr ? unary->function : OpKindName(node.kind));
+  }
+  return "";
+}
+
 std::map<ValueId, ChannelMean> LayerInputs(const Plan& plan) {
   std::map<ValueId, ChannelMean> means;
   for (const Node& node : plan.nodes) {
@@ -90,9 +104,12 @@ class Calibrator {
       if (mean != means.end()) mean->second.Add(values);
       const absl::Status status = result_.estimators_[id].ObserveBounds(values);
       if (status.ok()) return status;
-      return absl::Status(status.code(),
-                          absl::StrCat("value \"", plan_.value(id).name,
-                                       "\": ", status.message()));
+      // The samples are finite, the shard's reader has seen to that.
+      return absl::Status(
+          status.code(),
+          absl::StrCat("the model on shard \"", shard_.name(), "\": value \"",
+                       plan_.value(id).name, "\"", Producer(plan_, id), ": ",
+                       status.message()));
     };
     QS_RETURN_IF_ERROR(Pass("ranges", bounds, [&] {
       for (const RangeEstimator& whole : result_.estimators_) {

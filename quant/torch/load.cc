@@ -12,9 +12,11 @@
 #include <fstream>
 #include <set>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "quant/base/memory.h"
 #include "quant/base/status_macros.h"
+#include "quant/torch/layer_names.h"
 #include "quant/torch/wall.h"
 
 namespace quantserve {
@@ -176,17 +178,25 @@ absl::StatusOr<torch::jit::Module> LoadModule(
   QS_RETURN_IF_ERROR(CheckFile(path, max_bytes));
   const std::string what =
       absl::StrCat("model \"", path, "\" is not a TorchScript file that loads");
-  return BehindWall(absl::StatusCode::kInvalidArgument, what,
-                    [&]() -> absl::StatusOr<torch::jit::Module> {
-                      torch::jit::ExtraFilesMap extra(extra_files->begin(),
-                                                      extra_files->end());
-                      torch::jit::Module module =
-                          torch::jit::load(path, torch::kCPU, extra);
-                      extra_files->clear();
-                      extra_files->insert(extra.begin(), extra.end());
-                      module.eval();
-                      return module;
-                    });
+  const auto loaded = BehindWall(
+      absl::StatusCode::kInvalidArgument, what,
+      [&]() -> absl::StatusOr<torch::jit::Module> {
+        torch::jit::ExtraFilesMap extra(extra_files->begin(),
+                                        extra_files->end());
+        torch::jit::Module module = torch::jit::load(path, torch::kCPU, extra);
+        extra_files->clear();
+        extra_files->insert(extra.begin(), extra.end());
+        module.eval();
+        return module;
+      });
+  // The commonest mistake, and LibTorch's words for it help nobody.
+  if (absl::StrContains(loaded.status().message(), "constants.pkl")) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model \"", path,
+                     "\" is what torch.save writes, weights without code, want "
+                     "what torch.jit.trace(model, example).save(path) writes"));
+  }
+  return loaded;
 }
 
 torch::jit::Module Frozen(const torch::jit::Module& module) {
@@ -207,6 +217,7 @@ void FinishGraph(FrozenModel* model) {
   torch::jit::ConstantPropagation(model->graph);
   torch::jit::PeepholeOptimize(model->graph);
   torch::jit::EliminateDeadCode(model->graph);
+  NameByModules(model->graph.get());
   // The passes above rebuild nodes, call stacks included.
   StripCallStacks(*model->graph, model->graph->block());
   NameValues(*model->graph);

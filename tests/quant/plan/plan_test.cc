@@ -127,7 +127,8 @@ TEST(FuseClampsTest, ClampMovesIntoTheLayerBeforeIt) {
   RemoveUnread(&plan);
   ASSERT_EQ(plan.nodes.size(), 1u);
   EXPECT_TRUE(plan.nodes[0].clamp->IsRelu());
-  EXPECT_EQ(plan.nodes[0].name, "z");
+  EXPECT_EQ(plan.nodes[0].name, "y");
+  EXPECT_EQ(plan.value(plan.nodes[0].outputs[0]).name, "y");
   EXPECT_EQ(plan.values.size(), 2u);
   EXPECT_TRUE(plan.Validate().ok()) << plan.Validate();
 }

@@ -15,6 +15,7 @@
 #include "quant/search/bias_correction.h"
 #include "quant/search/equalization.h"
 #include "quant/search/layer_facts.h"
+#include "quant/search/shard_notes.h"
 #include "quant/torch/observe.h"
 #include "quant/torch/torch.h"
 #include "tests/quant/search/scaled_net.h"
@@ -226,6 +227,49 @@ TEST(FindRecipeTest, ASingleSampleIsEnough) {
       FindRecipe(ScaledPlan(1), ScaledNetShard(1), {}, options, {});
   ASSERT_TRUE(found.ok()) << found.status();
   EXPECT_GT(found->score.sqnr_db, 10);
+  EXPECT_THAT(found->notes,
+              ::testing::ElementsAre(HasSubstr("has one sample")));
+}
+
+// Samples that say little are used, and a note says how little.
+TEST(ShardNotesTest, NameWhatIsPoorAboutTheSamples) {
+  constexpr int64_t kSamples = 400;
+  const auto notes = [](bool same, std::vector<int64_t> labels) {
+    Tensor samples(DType::kF32, {kSamples, 2});
+    for (int64_t i = 0; !same && i < kSamples; ++i) {
+      samples.data<float>()[2 * i] = static_cast<float>(i);
+    }
+    const auto shard =
+        Shard::Make("s.npz", std::move(samples), std::move(labels));
+    EXPECT_TRUE(shard.ok()) << shard.status();
+    return NotesOnShard(*shard, SplitShard(kSamples, 512), 10);
+  };
+  std::vector<int64_t> labels(kSamples, 7);
+  EXPECT_THAT(notes(false, {}), ::testing::IsEmpty());
+  EXPECT_THAT(notes(true, {}), ::testing::ElementsAre(HasSubstr(
+                                   "all samples of shard \"s.npz\" are the")));
+  EXPECT_THAT(notes(false, labels),
+              ::testing::ElementsAre(HasSubstr("are 7: ranges may miss")));
+  labels[0] = 3;
+  EXPECT_THAT(notes(false, labels), ::testing::IsEmpty());
+  labels.back() = 10;
+  EXPECT_THAT(notes(false, labels),
+              ::testing::ElementsAre(HasSubstr(
+                  "sample 399 of shard \"s.npz\" has the label 10, the model "
+                  "has 10 outputs")));
+}
+
+TEST(FindRecipeTest, AModelThatMakesNaNIsNamedWithItsOperator) {
+  testing::ScriptModel model;
+  model.Linear("a", 4, 4).Forward("return torch.log(self.a_apply(x) - 1e6)");
+  auto shard = Shard::Make("s.npz", Tensor(DType::kF32, {8, 4}), {});
+  ASSERT_TRUE(shard.ok()) << shard.status();
+  const auto found = FindRecipe(Import(model, {4}), *shard, {}, {}, {});
+  EXPECT_EQ(found.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(
+      std::string(found.status().message()),
+      ::testing::AllOf(HasSubstr("the model on shard \"s.npz\": value"),
+                       HasSubstr("of log: "), HasSubstr("NaN or infinite")));
 }
 
 TEST(FindRecipeTest, UnknownLayersToKeepAreNamed) {

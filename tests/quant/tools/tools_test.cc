@@ -1,6 +1,7 @@
 // The command-line tools as people run them: the real binaries.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cmath>
@@ -105,7 +106,10 @@ TEST_F(ToolsTest, HelpIsAUsagePageOnStandardOutput) {
 TEST_F(ToolsTest, QuantizesAndEvaluates) {
   const Result q = Quantize("model.pt", "shard.bin", "--samples=32 --verbose");
   ASSERT_EQ(q.code, 0) << q.err;
-  EXPECT_THAT(q.out, HasSubstr("of 4 layers are INT8 (mse, 32 samples)"));
+  EXPECT_THAT(q.out,
+              HasSubstr("4 of 4 layers are INT8 (mse, 32 samples), 100.0 % of "
+                        "the multiply-accumulates\n"));
+  EXPECT_THAT(q.out, HasSubstr("note: calibrated on 32 samples of shard"));
   const Result e =
       Evaluate(absl::StrCat("--int8_path ", Path("int8.pt"), " --format json"));
   ASSERT_EQ(e.code, 0) << e.err;
@@ -155,6 +159,20 @@ TEST_F(ToolsTest, WritesAReportThatTellsLayersApart) {
   EXPECT_GE(timed, 2);
   EXPECT_EQ(report.at("quantization").at("digest").get<std::string>().size(),
             64);
+}
+
+// CIFAR-10's labels beside a model of four outputs.
+TEST_F(ToolsTest, LabelsOfAnotherModelAreLeftOutWithANote) {
+  testing::ScriptModel model;
+  model.Conv("c", 4, 3, 3).Forward("return self.c_apply(x, 2, 1).mean([2, 3])");
+  model.Save(Path("four.pt"));
+  const Result r = Quantize("four.pt", "shard.bin",
+                            absl::StrCat("--report=", Path("report.json")));
+  ASSERT_EQ(r.code, 0) << r.err;
+  EXPECT_THAT(r.out, HasSubstr("note: labels are not used: sample "));
+  const auto report = nlohmann::json::parse(Slurp(Path("report.json")));
+  EXPECT_TRUE(report.at("variants")[1].at("accuracy").is_null());
+  EXPECT_TRUE(report.at("variants")[1].at("agreement").is_number());
 }
 
 TEST_F(ToolsTest, ReadsImageFoldersAndDrawsFromThem) {
@@ -334,6 +352,7 @@ TEST_F(ToolsTest, BadInputGivesOneClearLine) {
   Write("foreign.pt", "this is no model");
   Write("truncated.pt", Slurp(Path("model.pt")).substr(0, 3000));
   Write("truncated.bin", Slurp(Path("shard.bin")).substr(0, 5000));
+  ASSERT_EQ(mkfifo(Path("pipe").c_str(), 0600), 0);
   Write("label.bin", std::string(1, '\x0b') + std::string(3072, 'x'));
   const std::string quantize =
       "quantize_model --output $/o.pt --calibration_data $/shard.bin ";
@@ -377,39 +396,56 @@ TEST_F(ToolsTest, BadInputGivesOneClearLine) {
       {"bad mean", calibrate + "$/shard.bin --mean=1,2", 1, {"mean", "3"}},
       {"mean that is no number",
        calibrate + "$/shard.bin --mean=a",
-       1,
+       2,
        {"--mean", "\"a\""}},
       {"deviation of zero", calibrate + "$/shard.bin --std=0", 1, {"std"}},
       {"unknown interpolation",
        calibrate + "$/shard.bin --interpolation=nearest",
-       1,
+       2,
        {"--interpolation=nearest", "bilinear or bicubic"}},
-      {"negative crop", calibrate + "$/shard.bin --crop=-1", 1, {"crop", "-1"}},
+      {"negative crop", calibrate + "$/shard.bin --crop=-1", 2, {"crop", "-1"}},
       {"memory for no sample",
        calibrate + "$/shard.bin --max_sample_bytes=100",
        1,
        {"max_sample_bytes", "3088"}},
-      {"no samples", calibrate + "$/shard.bin --samples=0", 1, {"samples"}},
+      {"no samples", calibrate + "$/shard.bin --samples=0", 2, {"samples"}},
       {"unknown observer",
        calibrate + "$/shard.bin --observer=best",
-       1,
+       2,
        {"best", "mse"}},
       {"budget out of range",
        calibrate + "$/shard.bin --max_drop=2",
-       1,
+       2,
        {"max_drop", "0 to 1"}},
       {"speed-up of nothing",
        calibrate + "$/shard.bin --min_speedup=0",
-       1,
+       2,
        {"min_speedup", "above 0"}},
       {"unknown bias correction",
        calibrate + "$/shard.bin --bias_correction=magic",
-       1,
+       2,
        {"magic", "empirical"}},
       {"unknown equalization",
        calibrate + "$/shard.bin --equalize=maybe",
-       1,
+       2,
        {"maybe", "auto"}},
+      {"percentile of another observer",
+       calibrate + "$/shard.bin --percentile=99",
+       2,
+       {"--percentile=99", "--observer=mse"}},
+      {"anew without what is old",
+       calibrate + "$/shard.bin --force",
+       2,
+       {"--force", "--artifact_dir"}},
+      {"resizing what is no picture",
+       calibrate + "$/shard.bin --resize=32",
+       2,
+       {"--resize", "folder of images", "shard.bin"}},
+      {"output that is a device",
+       "quantize_model --model_path $/model.pt --calibration_data $/shard.bin "
+       "--output $/pipe",
+       1,
+       {"cannot write", "pipe", "no regular file"}},
       {"layer that is not there",
        calibrate + "$/shard.bin --keep_fp32=nonsense",
        1,

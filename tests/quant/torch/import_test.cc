@@ -15,6 +15,7 @@
 #include "quant/torch/calibrate.h"
 #include "quant/torch/emit.h"
 #include "quant/torch/torch.h"
+#include "quant/torch/wall.h"
 #include "tests/testing/script_model.h"
 
 namespace quantserve {
@@ -467,6 +468,54 @@ TEST(ImportErrorsTest, ModelThatTakesMoreInputsThanTheSamplesHaveIsRefused) {
   EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(plan.status().message()),
               ::testing::HasSubstr("takes 1 inputs, the samples have 2"));
+}
+
+TEST(ImportErrorsTest, WhatTheScriptRaisesIsTheReason) {
+  const std::runtime_error raised(
+      "The following operation failed in the TorchScript interpreter.\n"
+      "Traceback of TorchScript (most recent call last):\n"
+      "  File \"model.py\", line 3, in forward\n"
+      "    raise ValueError(\"want: 33 pixels\")\n"
+      "    ~~~~~~~~~~~~~~~~~ <--- HERE\n"
+      "builtins.ValueError: want: 33 pixels\n");
+  EXPECT_EQ(FirstLine(raised), "want: 33 pixels");
+}
+
+TEST(ImportErrorsTest, WeightsWithoutCodeAreToldFromModels) {
+  const std::string path =
+      ::testing::TempDir() + "/state_dict." + std::to_string(getpid());
+  const std::vector<char> bytes = torch::jit::pickle_save(torch::ones({3}));
+  std::ofstream(path, std::ios::binary).write(bytes.data(), bytes.size());
+  const auto model = TorchModel::Load(path, int64_t{1} << 30);
+  std::filesystem::remove(path);
+  EXPECT_EQ(model.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(model.status().message()),
+              ::testing::HasSubstr("is what torch.save writes"));
+}
+
+// The names that people know, from state_dict() and print(model).
+TEST(ImportNamesTest, LayersAreCalledAsTheirModules) {
+  ScriptModel conv;
+  conv.Conv("c", 3, 3, 3).Forward("return self.c_apply(x, 1, 1)");
+  torch::jit::Module block("Block"), top("Top");
+  block.register_module("conv1", conv.module());
+  block.define("def forward(self, x):\n  return self.conv1.forward(x) + x\n");
+  top.register_module("0", conv.module().clone());
+  top.register_module("layer", block);
+  top.define(
+      "def forward(self, x):\n"
+      "  y = self.layer.forward(getattr(self, \"0\").forward(x))\n"
+      "  return self.layer.forward(y).mean([2, 3])\n");
+  auto frozen = FreezeModel(top);
+  ASSERT_TRUE(frozen.ok()) << frozen.status();
+  const auto plan = ImportPlan(&*frozen, {{{3, 8, 8}}});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  std::vector<std::string> names;
+  for (const Node& node : plan->nodes) names.push_back(node.name);
+  names.resize(5);  // the mean lies in no module
+  EXPECT_THAT(names,
+              ::testing::ElementsAre("0.conv2d", "layer.conv1", "layer.add",
+                                     "layer.conv1#2", "layer.add#2"));
 }
 
 TEST(ImportErrorsTest, ModelLargerThanMemoryIsRefusedBeforeItIsRead) {

@@ -4,8 +4,10 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -84,6 +86,26 @@ const TestModel& SmallModel() {
   return model;
 }
 
+TestModel Quick(TestModel model) {
+  if (model.name.empty()) return model;
+  model.test = WriteBytes(model.name + ".quick.bin",
+                          ReadBytes(model.test).substr(0, 64 * 3073));
+  model.preprocessing.insert(
+      model.preprocessing.end(),
+      {"--samples=32", "--range_method=minmax", "--bias_correction=none",
+       "--equalize=off", "--max_accuracy_drop=1"});
+  return model;
+}
+
+const TestModel& QuickModel() {
+  static const auto& model = *new TestModel([] {
+    TestModel quick = Quick(SmallModel());
+    quick.preprocessing.emplace_back("--engine=onednn");
+    return quick;
+  }());
+  return model;
+}
+
 const TestModel& Resnet20() {
   static const auto& model = *new TestModel(FindShared(
       "resnet20", "", {"--mean=0.485,0.456,0.406", "--std=0.229,0.224,0.225"}));
@@ -144,8 +166,8 @@ ServerProcess::ServerProcess(const TestModel& model,
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }
   const std::string ports = ReadBytes(port_file_);
-  if (std::sscanf(ports.c_str(), "{\"grpc\":%d,\"metrics\":%d}", &port_,
-                  &metrics_port_) != 2) {
+  if (std::sscanf(ports.c_str(), "{\"grpc\":%d,\"metrics\":%d,\"admin\":%d}",
+                  &port_, &metrics_port_, &admin_port_) != 3) {
     ADD_FAILURE() << "the server does not listen: " << process_->err();
   }
   std::filesystem::remove(port_file_);
@@ -182,6 +204,11 @@ v1::Tensor ReadSamples(const std::string& path, int64_t first, int64_t count,
     tensor.mutable_data()->append(record, 1, kRecord - 1);
   }
   return tensor;
+}
+
+int SoakFactor() {
+  const char* text = std::getenv("QUANTSERVE_SOAK");
+  return text == nullptr ? 1 : std::max(1, std::atoi(text));
 }
 
 std::string TempPath(const std::string& name) {

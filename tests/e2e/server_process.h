@@ -27,6 +27,11 @@ struct TestModel {
 // The demo's model, trained for a few seconds: good enough to tell right from
 // wrong, made once for all tests.
 const TestModel& SmallModel();
+// The model with flags for a short start, where it does not matter how well it
+// is quantized.
+TestModel Quick(TestModel model);
+// The small one, quick, on one engine.
+const TestModel& QuickModel();
 // ResNet-20 for CIFAR-10 of the shared folder; no name where that is absent.
 const TestModel& Resnet20();
 // ResNet-18, likewise.
@@ -47,6 +52,7 @@ class ServerProcess {
 
   int port() const { return port_; }
   int metrics_port() const { return metrics_port_; }
+  int admin_port() const { return admin_port_; }
   std::string target() const { return "127.0.0.1:" + std::to_string(port_); }
   Process& process() { return *process_; }
   // A new connection.
@@ -57,6 +63,7 @@ class ServerProcess {
   std::string port_file_;
   int port_ = 0;
   int metrics_port_ = 0;
+  int admin_port_ = 0;
   std::unique_ptr<Process> process_;
 };
 
@@ -64,6 +71,10 @@ class ServerProcess {
 // pixels, and their labels.
 v1::Tensor ReadSamples(const std::string& path, int64_t first, int64_t count,
                        std::vector<int>* labels = nullptr);
+
+// How much longer than usual the long loops are to run, for a soak by hand: the
+// environment's QUANTSERVE_SOAK, 1 without it.
+int SoakFactor();
 
 // A path in the tests' folder, for this process alone; whatever is there is
 // removed at its end.

@@ -5,6 +5,8 @@
 #include <unistd.h>
 
 #include <cstdint>
+#include <cstdlib>
+#include <sstream>
 
 namespace quantserve::testing {
 
@@ -32,6 +34,21 @@ std::string HttpGet(int port, const std::string& path) {
   }
   close(fd);
   return answer;
+}
+
+double SumOfMetric(const std::string& scrape, const std::string& name,
+                   const std::string& labels) {
+  double sum = 0;
+  std::istringstream lines(scrape);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.compare(0, name.size(), name) != 0) continue;
+    const char after = line.size() > name.size() ? line[name.size()] : 0;
+    const size_t value = line.rfind(' ');
+    if ((after != ' ' && after != '{') || value == std::string::npos) continue;
+    if (line.find(labels, name.size()) > value) continue;
+    sum += std::strtod(line.c_str() + value, nullptr);
+  }
+  return sum;
 }
 
 int FreePort() {

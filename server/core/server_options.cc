@@ -54,6 +54,11 @@ absl::Status ValidateModel(const ModelConfig& model) {
         "no model: give --model=FILE, a TorchScript file");
   }
   QS_RETURN_IF_ERROR(CheckName("model_name", model.name));
+  if (model.name == kLiveName) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model_name is \"", kLiveName,
+        "\", which is what health calls the process; give another one"));
+  }
   for (const InputSpec& input : model.inputs) {
     QS_RETURN_IF_ERROR(CheckShape(input.shape));
   }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "quant/data/preprocessing.h"
 #include "quant/data/read_options.h"
@@ -74,6 +75,10 @@ struct ServedModelConfig {
   // INVALID_ARGUMENT that names the setting, its value and its range.
   absl::Status Validate() const;
 };
+
+// What health calls the process itself: SERVING from when it listens to its
+// end, whatever it serves. No model may have the name.
+constexpr absl::string_view kLiveName = "live";
 
 // What all models share.
 struct ServingConfig {

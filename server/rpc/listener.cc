@@ -103,24 +103,34 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
         "machine's"));
   }
   listener->SetServing(false);
+  listener->server_->GetHealthCheckService()->SetServingStatus(
+      std::string(kLiveName), true);
   return listener;
 }
 
 void Listener::SetServing(bool serving) {
-  grpc::HealthCheckServiceInterface* health = server_->GetHealthCheckService();
-  health->SetServingStatus(v1::InferenceService::service_full_name(), serving);
-  health->SetServingStatus(v1::QuantizationService::service_full_name(),
-                           serving);
-  health->SetServingStatus(inference::GRPCInferenceService::service_full_name(),
-                           serving);
-  health->SetServingStatus("", serving);
+  for (const char* name :
+       {v1::InferenceService::service_full_name(),
+        v1::QuantizationService::service_full_name(),
+        inference::GRPCInferenceService::service_full_name(), ""}) {
+    SetServing(name, serving);
+  }
 }
 
 void Listener::SetServing(const std::string& name, bool serving) {
-  server_->GetHealthCheckService()->SetServingStatus(name, serving);
+  MutexLock lock(&health_mu_);
+  health_names_.insert(name);
+  server_->GetHealthCheckService()->SetServingStatus(name, serving && !ended_);
 }
 
-void Listener::EndServing() { server_->GetHealthCheckService()->Shutdown(); }
+// gRPC's own Shutdown would take kLiveName along.
+void Listener::EndServing() {
+  MutexLock lock(&health_mu_);
+  ended_ = true;
+  for (const std::string& name : health_names_) {
+    server_->GetHealthCheckService()->SetServingStatus(name, false);
+  }
+}
 
 void Listener::Shutdown(absl::Duration grace) {
   if (server_ == nullptr) return;

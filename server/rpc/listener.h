@@ -2,10 +2,12 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
+#include "quant/base/mutex.h"
 #include "server/rpc/call.h"
 #include "server/rpc/inference_service.h"
 #include "server/rpc/oip_service.h"
@@ -24,7 +26,8 @@ class Listener {
     ConnectionConfig connections;
   };
 
-  // Listens at once, health NOT_SERVING. `env` outlives the listener.
+  // Listens at once, health NOT_SERVING but for kLiveName. `env` outlives the
+  // listener.
   // UNAVAILABLE, naming address and port, if it can't listen there.
   static absl::StatusOr<std::unique_ptr<Listener>> Start(
       const Options& options, const RpcEnvironment& env);
@@ -36,7 +39,7 @@ class Listener {
   void SetServing(bool serving);
   // The same for a model, "MODEL", or a variant, "MODEL/VARIANT".
   void SetServing(const std::string& name, bool serving);
-  // NOT_SERVING for every name, for good.
+  // NOT_SERVING for every name but kLiveName, for good.
   void EndServing();
   // Stops listening; calls that still run are cancelled when `grace` is over.
   void Shutdown(absl::Duration grace);
@@ -49,6 +52,9 @@ class Listener {
   OipServiceImpl oip_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
+  Mutex health_mu_;
+  std::set<std::string> health_names_ ABSL_GUARDED_BY(health_mu_);
+  bool ended_ ABSL_GUARDED_BY(health_mu_) = false;
 };
 
 // Sends what gRPC logs to our log; call once, before anything of gRPC.

@@ -323,6 +323,7 @@ TEST(ConfigTest, MistakesInFlagsAreNamed) {
        "receive_buffer_bytes is 1, want 1048576"},
       {{"--model=m.pt", "--sample_shape=3", "--shard=a=1,a=2"},
        "\"a\" is given twice"},
+      {{"--model=live.pt", "--sample_shape=3"}, "model_name is \"live\""},
       {{"--model=m.pt", "--modle=x"}, "unknown flag --modle=x"},
   };
   for (const Case& c : cases) {

@@ -167,6 +167,19 @@ TEST_F(RolloutTest, HealthKnowsModelsAndVariants) {
   EXPECT_EQ(ServiceTest::Health("fake/bf16"), Health::NOT_SERVING);
 }
 
+// What a restart is decided by: not by what is served.
+TEST_F(RolloutTest, HealthCallsTheProcessLiveWhateverItServes) {
+  options_.models[0].rollout.require_int8 = true;
+  controls_->fail_quantize = true;
+  Listen();
+  EXPECT_EQ(ServiceTest::Health("live"), Health::SERVING);
+  ASSERT_TRUE(server_->StartUp().ok());
+  EXPECT_EQ(ServiceTest::Health(""), Health::NOT_SERVING);
+  EXPECT_EQ(ServiceTest::Health("live"), Health::SERVING);
+  server_->BeginShutdown();
+  EXPECT_EQ(ServiceTest::Health("live"), Health::SERVING);
+}
+
 TEST_F(RolloutTest, ARequiredInt8IsWaitedFor) {
   options_.models[0].rollout.require_int8 = true;
   controls_->fail_quantize = true;

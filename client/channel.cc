@@ -21,6 +21,9 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target,
   arguments.SetMaxReceiveMessageSize(options.max_message_bytes);
   // A pool of connections is the caller's choice: one client, one connection.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
+  if (options.tls && !options.tls_name.empty()) {
+    arguments.SetSslTargetNameOverride(options.tls_name);
+  }
   return grpc::CreateCustomChannel(target, Credentials(options), arguments);
 }
 

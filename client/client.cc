@@ -167,8 +167,11 @@ absl::StatusOr<v1::SetRoutingResponse> Client::SetRouting(
   return response;
 }
 
-absl::Status Client::AwaitReady(absl::Duration timeout) {
+absl::Status Client::AwaitReady(absl::Duration timeout,
+                                const std::string& service) {
   using grpc::health::v1::HealthCheckResponse;
+  grpc::health::v1::HealthCheckRequest request;
+  request.set_service(service);
   const absl::Time deadline = absl::Now() + timeout;
   const auto health = grpc::health::v1::Health::NewStub(channel_);
   std::string last = "nobody answers";
@@ -176,7 +179,7 @@ absl::Status Client::AwaitReady(absl::Duration timeout) {
     grpc::ClientContext context;
     context.set_deadline(absl::ToChronoTime(deadline));
     context.set_wait_for_ready(true);
-    const auto reader = health->Watch(&context, {});
+    const auto reader = health->Watch(&context, request);
     HealthCheckResponse response;
     while (reader->Read(&response)) {
       if (response.status() == HealthCheckResponse::SERVING) {
@@ -190,9 +193,9 @@ absl::Status Client::AwaitReady(absl::Duration timeout) {
     // The stream broke: the server went. Another may come.
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  return absl::DeadlineExceededError(
-      absl::StrCat("the server is not ready after ",
-                   absl::FormatDuration(timeout), ": ", last));
+  return absl::DeadlineExceededError(absl::StrCat(
+      service.empty() ? "the server" : service, " is not ready after ",
+      absl::FormatDuration(timeout), ": ", last));
 }
 
 }  // namespace quantserve

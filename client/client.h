@@ -33,6 +33,8 @@ struct ClientOptions {
   // TLS, with the certificate of the server's CA; empty: the system's.
   bool tls = false;
   std::string tls_ca;  // PEM
+  // What the server's certificate is to be for; empty: the target's host.
+  std::string tls_name;
   // What the client shows of itself, if the server asks for it. PEM.
   std::string tls_cert, tls_key;
   // Sent with administrative calls.
@@ -74,9 +76,11 @@ class Client {
   absl::StatusOr<v1::SetRoutingResponse> SetRouting(
       const v1::SetRoutingRequest& request);
 
-  // Waits until the server's health says SERVING, starting included.
+  // Waits until the server's health says SERVING, starting included; of
+  // `service`, if that is given: "MODEL", "MODEL/VARIANT", "live".
   // DEADLINE_EXCEEDED if `timeout` passes before, with what it said last.
-  absl::Status AwaitReady(absl::Duration timeout);
+  absl::Status AwaitReady(absl::Duration timeout,
+                          const std::string& service = "");
 
  private:
   absl::StatusOr<v1::QuantizationService::Stub*> Admin();

@@ -39,6 +39,8 @@ bool IsUsageError(const absl::Status& status);
 
 // The flags that every sub-command takes.
 FlagGroup CommonFlags();
+// Those of commands that go to each replica: see replicas.h.
+FlagGroup AdminFlags();
 // Those, checked.
 enum class Format { kTable, kJson, kCsv };
 absl::StatusOr<Format> FormatFlag(bool csv);  // whether it may be CSV

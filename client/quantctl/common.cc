@@ -54,6 +54,12 @@ FlagGroup CommonFlags() {
            "tls_cert", "tls_key"}};
 }
 
+FlagGroup AdminFlags() {
+  FlagGroup group = CommonFlags();
+  group.flags.insert(group.flags.begin() + 1, "all");
+  return group;
+}
+
 absl::StatusOr<Format> FormatFlag(bool csv) {
   const std::string format = absl::GetFlag(FLAGS_format);
   if (format == "table") return Format::kTable;

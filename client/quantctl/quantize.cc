@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "client/quantctl/command.h"
+#include "client/quantctl/replicas.h"
 #include "client/quantctl/report.h"
 #include "client/quantctl/save.h"
 
@@ -112,34 +113,46 @@ absl::Status TakeReport(v1::QuantizeResult* result) {
   return saved;
 }
 
-absl::Status Run(const Arguments&) {
+absl::Status QuantizeOne(const Turn& turn, bool json) {
+  v1::QuantizeRequest request = RequestFromFlags();
+  // The first replica's result is in the artifacts that they share.
+  if (turn.index > 0) request.set_reuse_artifact(true);
+  v1::QuantizeResult refused;
+  absl::StatusOr<v1::QuantizeResult> result;
+  {
+    ProgressBar bar;
+    result = turn.client->Quantize(
+        request, [&bar](const v1::Progress& p) { bar.Draw(p); }, &refused);
+  }
+  if (!result.ok() && !refused.has_gate()) return result.status();
+  v1::QuantizeResult& shown = result.ok() ? *result : refused;
+  const absl::Status saved = TakeReport(&shown);
+  const std::string text =
+      json         ? ToJson(shown)
+      : turn.all() ? absl::StrCat(turn.label, QuantizeLine(shown))
+                   : QuantizeText(shown, absl::GetFlag(FLAGS_layers));
+  std::fputs(text.c_str(), stdout);
+  // Whoever watches a roll-out sees each replica as it is done.
+  std::fflush(stdout);
+  return result.ok() ? saved : result.status();
+}
+
+absl::Status Run(const Arguments& arguments) {
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
-  const auto client = Connect();
-  if (!client.ok()) return client.status();
+  for (const char* flag : {"report", "layers"}) {
+    if (arguments.given.count("all") > 0 && arguments.given.count(flag) > 0) {
+      return UsageError(
+          absl::StrCat("flag --", flag, " is about one server, not for --all"));
+    }
+  }
   const std::string path = absl::GetFlag(FLAGS_report);
   if (!path.empty()) {
     absl::Status ending = CheckReportFile(path);
     if (!ending.ok()) return ending;
   }
-  v1::QuantizeResult refused;
-  absl::StatusOr<v1::QuantizeResult> result;
-  {
-    ProgressBar bar;
-    result = (*client)->Quantize(
-        RequestFromFlags(), [&bar](const v1::Progress& p) { bar.Draw(p); },
-        &refused);
-  }
-  if (!result.ok() && !refused.has_gate()) return result.status();
-  v1::QuantizeResult& shown = result.ok() ? *result : refused;
-  const absl::Status saved = TakeReport(&shown);
-  if (*json) {
-    std::fputs(ToJson(shown).c_str(), stdout);
-  } else {
-    std::fputs(QuantizeText(shown, absl::GetFlag(FLAGS_layers)).c_str(),
-               stdout);
-  }
-  return result.ok() ? saved : result.status();
+  return OnEachServer(
+      [&json](const Turn& turn) { return QuantizeOne(turn, *json); });
 }
 
 }  // namespace
@@ -154,9 +167,12 @@ Command QuantizeCommand() {
               "keep_fp32", "dry_run", "hold", "reuse_artifact"}},
             {"Budget", {"max_drop", "min_sqnr_db", "min_speedup"}},
             {"Output", {"layers", "report"}},
-            CommonFlags()},
-           "Example:\n  quantctl quantize --range_method=auto --max_drop=0.005 "
-           "--report=quantization.html\n",
+            AdminFlags()},
+           "With --all the replicas after the first one load what it decided, "
+           "if they share\nan --artifact_dir.\n\n"
+           "Examples:\n  quantctl quantize --range_method=auto "
+           "--max_drop=0.005 --report=quantization.html\n"
+           "  quantctl quantize --all=dns:///quantserve-replicas:8001\n",
            0},
           Run};
 }

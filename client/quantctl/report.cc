@@ -56,6 +56,9 @@ std::string Outcome(const v1::QuantizeResult& result) {
   if (result.published()) {
     return absl::StrCat("published as generation ", result.generation());
   }
+  if (result.held()) {
+    return absl::StrCat("kept as candidate generation ", result.generation());
+  }
   if (!result.error().empty()) return "not published";
   return result.dry_run() ? "dry run, not published" : "not published";
 }
@@ -117,6 +120,16 @@ std::string QuantizeText(const v1::QuantizeResult& result, bool layers) {
   AppendNotes(result.engine(), &text);
   if (layers) AppendLayers(report, &text);
   return text;
+}
+
+std::string QuantizeLine(const v1::QuantizeResult& result) {
+  const v1::QuantizationReport& report = result.report();
+  return absl::StrCat(Outcome(result), " in ",
+                      Milliseconds(FromWire(result.duration())), ", recipe ",
+                      report.digest().substr(0, 12), " ",
+                      report.artifact() == "loaded" ? "loaded" : "calibrated",
+                      ", gate ", result.gate().passed() ? "passed" : "refused",
+                      ": ", result.gate().reason(), "\n");
 }
 
 std::string StatusText(const v1::GetStatusResponse& status) {

@@ -5,6 +5,7 @@
 #include "absl/flags/flag.h"
 #include "absl/strings/str_format.h"
 #include "client/quantctl/command.h"
+#include "client/quantctl/replicas.h"
 
 ABSL_FLAG(std::string, model, "",
           "Which of the server's models; needed if it has several.");
@@ -20,7 +21,8 @@ namespace {
 
 // What both exchanges answer.
 template <typename Response>
-absl::Status Print(const absl::StatusOr<Response>& response, bool json) {
+absl::Status Print(const Turn& turn, const absl::StatusOr<Response>& response,
+                   bool json) {
   if (!response.ok()) return response.status();
   if (json) {
     std::fputs(ToJson(*response).c_str(), stdout);
@@ -32,29 +34,29 @@ absl::Status Print(const absl::StatusOr<Response>& response, bool json) {
     absl::StrAppendFormat(&text, ", %d is kept for a rollback",
                           response->previous_generation());
   }
-  std::printf("%s\n", text.c_str());
+  std::printf("%s%s\n", turn.label.c_str(), text.c_str());
   return absl::OkStatus();
 }
 
 absl::Status RunPromote(const Arguments&) {
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
-  const auto client = Connect();
-  if (!client.ok()) return client.status();
   v1::PromoteRequest request;
   request.set_model(absl::GetFlag(FLAGS_model));
   request.set_generation(absl::GetFlag(FLAGS_generation));
-  return Print((*client)->Promote(request), *json);
+  return OnEachServer([&](const Turn& turn) {
+    return Print(turn, turn.client->Promote(request), *json);
+  });
 }
 
 absl::Status RunRollback(const Arguments&) {
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
-  const auto client = Connect();
-  if (!client.ok()) return client.status();
   v1::RollbackRequest request;
   request.set_model(absl::GetFlag(FLAGS_model));
-  return Print((*client)->Rollback(request), *json);
+  return OnEachServer([&](const Turn& turn) {
+    return Print(turn, turn.client->Rollback(request), *json);
+  });
 }
 
 absl::Status RunRoute(const Arguments&) {
@@ -64,20 +66,20 @@ absl::Status RunRoute(const Arguments&) {
   if (!percent.has_value()) {
     return UsageError("flag --int8_percent is missing, want 0 to 100");
   }
-  const auto client = Connect();
-  if (!client.ok()) return client.status();
   v1::SetRoutingRequest request;
   request.set_model(absl::GetFlag(FLAGS_model));
   request.set_int8_percent(*percent);
-  const auto response = (*client)->SetRouting(request);
-  if (!response.ok()) return response.status();
-  if (*json) {
-    std::fputs(ToJson(*response).c_str(), stdout);
-  } else {
-    std::printf("int8 gets %d %% of the requests that name no variant\n",
-                response->routing().int8_percent());
-  }
-  return absl::OkStatus();
+  return OnEachServer([&](const Turn& turn) -> absl::Status {
+    const auto response = turn.client->SetRouting(request);
+    if (!response.ok()) return response.status();
+    if (*json) {
+      std::fputs(ToJson(*response).c_str(), stdout);
+    } else {
+      std::printf("%sint8 gets %d %% of the requests that name no variant\n",
+                  turn.label.c_str(), response->routing().int8_percent());
+    }
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace
@@ -86,7 +88,7 @@ Command PromoteCommand() {
   return {"promote",
           {"Serves the candidate that quantize --hold made.",
            "quantctl promote [flags]",
-           {{"Roll-out", {"model", "generation"}}, CommonFlags()},
+           {{"Roll-out", {"model", "generation"}}, AdminFlags()},
            "Example:\n  quantctl quantize --hold && quantctl promote\n",
            0},
           RunPromote};
@@ -97,7 +99,7 @@ Command RollbackCommand() {
           {"Serves the INT8 variant before the present one; again, and it is "
            "back.",
            "quantctl rollback [flags]",
-           {{"Roll-out", {"model"}}, CommonFlags()},
+           {{"Roll-out", {"model"}}, AdminFlags()},
            "The server must have been started with --keep_previous.\n",
            0},
           RunRollback};
@@ -107,7 +109,7 @@ Command RouteCommand() {
   return {"route",
           {"Sets the share of requests that INT8 gets.",
            "quantctl route --int8_percent=N [flags]",
-           {{"Roll-out", {"model", "int8_percent"}}, CommonFlags()},
+           {{"Roll-out", {"model", "int8_percent"}}, AdminFlags()},
            "Example:\n  quantctl route --int8_percent=10\n",
            0},
           RunRoute};

@@ -8,6 +8,9 @@
 
 ABSL_DECLARE_FLAG(std::string, shard);
 ABSL_DECLARE_FLAG(absl::Duration, timeout);
+ABSL_FLAG(std::string, service, "",
+          "What to wait for: MODEL, MODEL/VARIANT, or live, which is the "
+          "process, whatever it serves. Default: everything.");
 
 namespace quantserve {
 namespace {
@@ -44,7 +47,8 @@ absl::Status RunWait(const Arguments&) {
   if (!client.ok()) return client.status();
   const absl::Duration timeout = absl::GetFlag(FLAGS_timeout);
   return (*client)->AwaitReady(
-      timeout > absl::ZeroDuration() ? timeout : absl::Minutes(5));
+      timeout > absl::ZeroDuration() ? timeout : absl::Minutes(5),
+      absl::GetFlag(FLAGS_service));
 }
 
 }  // namespace
@@ -76,8 +80,9 @@ Command WaitCommand() {
           {"Waits until the server is ready; 5 minutes unless --timeout says "
            "otherwise.",
            "quantctl wait [flags]",
-           {{"Flags", {"server", "timeout"}}},
-           "",
+           {{"Health", {"service"}}, CommonFlags()},
+           "Example, a container's liveness probe:\n  quantctl wait "
+           "--service=live --timeout=1s\n",
            0},
           RunWait};
 }

@@ -9,8 +9,10 @@
 #include <torch/csrc/jit/passes/remove_mutation.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <fstream>
 #include <set>
+#include <system_error>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -29,7 +31,13 @@ using torch::jit::Value;
 
 absl::Status CheckFile(const std::string& path, int64_t max_bytes) {
   struct stat info {};
+  const auto unreadable = [&path](int error) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "model \"", path,
+        "\" can't be read: ", std::generic_category().message(error)));
+  };
   if (stat(path.c_str(), &info) != 0) {
+    if (errno != ENOENT && errno != ENOTDIR) return unreadable(errno);
     return absl::NotFoundError(
         absl::StrCat("model \"", path, "\" does not exist"));
   }
@@ -52,6 +60,7 @@ absl::Status CheckFile(const std::string& path, int64_t max_bytes) {
                      *available, " bytes are available"));
   }
   std::ifstream in(path, std::ios::binary);
+  if (!in) return unreadable(errno);
   char magic[4] = {};
   if (!in.read(magic, sizeof magic) ||
       std::string(magic, 4) != std::string("PK\x03\x04", 4)) {

@@ -1,8 +1,10 @@
 #include "server/rpc/config.h"
 
+#include <cerrno>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
+#include <iterator>
+#include <system_error>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -39,20 +41,22 @@ absl::StatusOr<std::string> ReadSmallFile(const std::string& path,
                                           absl::string_view what) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
-    return absl::NotFoundError(absl::StrCat("no ", what, " ", path));
+    return absl::NotFoundError(
+        absl::StrCat("no ", what, " ", path, ": ",
+                     error ? error.message() : "not a regular file"));
   }
   if (std::filesystem::file_size(path, error) > kMaxConfigBytes) {
     return absl::InvalidArgumentError(absl::StrCat(
         path, " is larger than ", kMaxConfigBytes, " bytes, want a ", what));
   }
   std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
   if (!file) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("cannot read the ", what, " ", path));
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot read the ", what, " ", path, ": ",
+                     std::generic_category().message(errno)));
   }
-  return text.str();
+  // Not with rdbuf(): of an empty file that would be an error.
+  return std::string(std::istreambuf_iterator<char>(file), {});
 }
 
 // The name of the shard that `text` stands for, added to `shards` if it is a

@@ -1,6 +1,10 @@
 // quantserve_server: flags, start, wait, stop.
 #include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <new>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -21,6 +25,26 @@ int Fail(const absl::Status& status, ExitCode code) {
   std::fprintf(stderr, "quantserve_server: %s\n",
                std::string(status.message()).c_str());
   return code;
+}
+
+// Of what nothing can be done about where it is thrown: the system has no more
+// memory or threads. Anything else is our bug, and keeps its core.
+[[noreturn]] void OnTerminate() {
+  const char* what = nullptr;
+  try {
+    const std::exception_ptr thrown = std::current_exception();
+    if (thrown != nullptr) std::rethrow_exception(thrown);
+  } catch (const std::bad_alloc&) {
+    what = "out of memory";
+  } catch (const std::system_error& error) {
+    if (error.code() == std::errc::resource_unavailable_try_again) {
+      what = "too little memory for another thread, or too many threads";
+    }
+  } catch (...) {
+  }
+  if (what == nullptr) std::abort();
+  std::fprintf(stderr, "quantserve_server: %s\n", what);
+  std::_Exit(kFailed);
 }
 
 int Serve(ServerOptions options) {
@@ -51,6 +75,7 @@ int Serve(ServerOptions options) {
 }
 
 int Main(const std::vector<std::string>& arguments) {
+  std::set_terminate(OnTerminate);
   spdlog::set_default_logger(spdlog::stderr_color_mt("quantserve"));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%L%$ %v");
   RouteGrpcLog();

@@ -25,7 +25,9 @@ absl::StatusOr<std::string> ReadSecret(const char* what,
                                        const std::string& path) {
   std::error_code error;
   if (!std::filesystem::is_regular_file(path, error)) {
-    return absl::NotFoundError(absl::StrCat(what, ": there is no file ", path));
+    return absl::NotFoundError(
+        absl::StrCat(what, ": there is no file ", path, ": ",
+                     error ? error.message() : "not a regular file"));
   }
   if (std::filesystem::file_size(path, error) > kMaxBytes) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -27,6 +27,8 @@ packages=(
   python3 python3-grpcio python3-protobuf python3-numpy python3-torch
   python3-torchvision python3-pil python3-yaml openssl
   prometheus procps chromium
+  # Renders Kubernetes' manifests
+  kubernetes-client
   # Format, lint and the clang preset
   clang clang-format clang-tidy
 )
@@ -47,6 +49,10 @@ fi
 
 missing=()
 for package in "${packages[@]}"; do
+  # Kubernetes' own package of kubectl can't be installed beside Debian's.
+  if [ "$package" = kubernetes-client ] && command -v kubectl >/dev/null; then
+    continue
+  fi
   state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
   [ "$state" = installed ] || missing+=("$package")
 done

@@ -27,6 +27,10 @@ class PredictCall final : public UnaryCall {
 
  private:
   void OnCancel() override { env_.pool->Cancel(ticket_); }
+  // OnDone is short. gRPC asks this, of its own reactors as of ours, and would
+  // else hand the end of each call to another thread, at a tenth of what it
+  // spends on a call. A version that does not ask only costs that again.
+  bool InternalInlineable() override { return true; }
 
   const RpcEnvironment& env_;
   const uint64_t ticket_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
 #include "server/rpc/config.h"
 #include "server/rpc/flags.h"
 #include "server/rpc/quant_server.h"
@@ -76,6 +77,9 @@ int Serve(ServerOptions options) {
 
 int Main(const std::vector<std::string>& arguments) {
   std::set_terminate(OnTerminate);
+  // Debian builds Abseil with its search for cycles of locks, which watches
+  // every lock that gRPC takes.
+  absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
   spdlog::set_default_logger(spdlog::stderr_color_mt("quantserve"));
   spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%L%$ %v");
   RouteGrpcLog();

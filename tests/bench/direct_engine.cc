@@ -82,8 +82,8 @@ absl::StatusOr<DirectEngine> DirectEngine::Make(const testing::TestModel& model,
   return direct;
 }
 
-double DirectEngine::Throughput(const std::map<int64_t, int64_t>& batches,
-                                absl::Duration length) const {
+DirectEngine::Work DirectEngine::RunFor(
+    absl::Duration length, const std::map<int64_t, int64_t>& batches) const {
   std::atomic<bool> stop{false};
   std::atomic<int64_t> samples{0};
   std::vector<std::thread> threads;
@@ -96,8 +96,7 @@ double DirectEngine::Throughput(const std::map<int64_t, int64_t>& batches,
   std::this_thread::sleep_for(absl::ToChronoNanoseconds(length));
   stop = true;
   for (std::thread& thread : threads) thread.join();
-  return static_cast<double>(samples) /
-         absl::ToDoubleSeconds(SteadyNow() - start);
+  return {samples, SteadyNow() - start};
 }
 
 }  // namespace quantserve::bench

@@ -22,10 +22,14 @@ class DirectEngine {
 
   const std::string& name() const { return engine_->info().engine; }
 
-  // Samples a second of all threads at once, each with batches of the sizes
-  // that `batches` counts, in proportion.
-  double Throughput(const std::map<int64_t, int64_t>& batches,
-                    absl::Duration length) const;
+  struct Work {
+    int64_t samples = 0;
+    absl::Duration took;
+  };
+  // All threads at once for `length`, each with batches of the sizes that
+  // `batches` counts, in proportion.
+  Work RunFor(absl::Duration length,
+              const std::map<int64_t, int64_t>& batches) const;
 
  private:
   std::shared_ptr<const Engine> engine_;

@@ -253,12 +253,14 @@ int Bench::BestClients(Transport* transport) {
 absl::Status Bench::OneSide(Transport* transport, int clients, pid_t server,
                             Side* side, Load* all) {
   const absl::Duration before = CpuTime(server) + CpuTime(getpid());
-  const Load load = Closed(transport, clients, window_);
+  LoadOptions options;
+  options.clients = clients;
+  LoadWindow window;  // without a lead-in: each call counts, as its time does
+  window.length = window_;
+  const Load load = Generator(transport, options).Run(window);
   QS_RETURN_IF_ERROR(load.Failure());
   side->cpu += CpuTime(server) + CpuTime(getpid()) - before;
-  // The lead-in's as well.
-  side->calls +=
-      load.Goodput() * absl::ToDoubleSeconds(window_ + Window(window_).lead_in);
+  side->calls += static_cast<double>(load.succeeded());
   side->rates.push_back(load.Goodput());
   *all = load;
   return absl::OkStatus();
@@ -277,9 +279,11 @@ absl::Status Bench::Saturation(const EchoProcess& echo, bool stream) {
     QS_RETURN_IF_ERROR(
         OneSide(server.get(), clients, server_pid_, &served, &load));
     const absl::Duration before = CpuTime(getpid());
-    direct.rates.push_back(engine_->Throughput(Batches(load), window_));
+    const DirectEngine::Work run = engine_->RunFor(window_, Batches(load));
     direct.cpu += CpuTime(getpid()) - before;
-    direct.calls += direct.rates.back() * absl::ToDoubleSeconds(window_);
+    direct.calls += static_cast<double>(run.samples);
+    direct.rates.push_back(static_cast<double>(run.samples) /
+                           absl::ToDoubleSeconds(run.took));
     QS_RETURN_IF_ERROR(
         OneSide(ceiling.get(), echo_clients, echo.pid(), &rpc, &echoed));
     ratios.push_back(served.rates.back() /

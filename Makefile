@@ -7,6 +7,9 @@
 #   make bench-serving   the same of the service, beside its ceilings
 #   make format  clang-format everything
 #   make dashboard-preview   draw docs/images/dashboard.png from a live server
+#   make image       build the container image (docker, podman or buildah)
+#   make test-image  build it without a registry, run it, stop it
+#   make compose     the demo, Prometheus and Grafana in containers
 
 BUILD := build/release
 BIN := $(BUILD)/bin
@@ -17,7 +20,8 @@ PROGRAMS := quantserve_server quantctl quantize_model evaluate_model make_demo_m
 LAUNCHER = $(shell command -v ccache)
 CMAKE_FLAGS = $(if $(LAUNCHER),-DCMAKE_CXX_COMPILER_LAUNCHER=$(LAUNCHER))
 
-.PHONY: demo serve test bench bench-serving build configure deps format clean help dashboard-preview
+.PHONY: demo serve test bench bench-serving build configure deps format dashboard-preview \
+        image test-image compose clean help
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -56,6 +60,18 @@ bench-serving: configure
 
 format:
 	@scripts/format.sh
+
+TARGET := runtime
+IMAGE := quantserve:latest
+image:
+	@scripts/build_image.sh --target=$(TARGET) --tag=$(IMAGE)
+
+# Skipped, with a line that says so, where it can't run.
+test-image:
+	@tests/docker/image_test.sh || [ $$? -eq 77 ]
+
+compose: image
+	@scripts/run_compose.sh
 
 clean:
 	rm -rf build

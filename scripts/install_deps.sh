@@ -3,11 +3,12 @@
 # newer). Does nothing, and needs no root, when all of it is there.
 #
 #   scripts/install_deps.sh            build, run and test
+#   scripts/install_deps.sh --build    build and run; the image's first stage
 #   scripts/install_deps.sh --list     print the packages and exit
 set -euo pipefail
 
 # One package a line, and what it is for.
-packages=(
+to_build=(
   # Build
   g++ cmake ninja-build pkg-config ccache
   # The stack
@@ -21,6 +22,8 @@ packages=(
   # LibTorch's matrix products: Debian's default BLAS is the reference
   # implementation, which would make the FP32 baseline a strawman.
   libopenblas0-openmp
+)
+to_test=(
   # Tests: frameworks, the foreign client, PyTorch as an oracle, Prometheus and
   # the YAML that it is configured with, a real browser for the report
   libgtest-dev libgmock-dev libbenchmark-dev
@@ -33,14 +36,19 @@ packages=(
   clang clang-format clang-tidy
 )
 
-if [ "${1:-}" = "--list" ]; then
+packages=("${to_build[@]}" "${to_test[@]}")
+case ${1:-} in
+"") ;;
+--build) packages=("${to_build[@]}") ;;
+--list)
   printf '%s\n' "${packages[@]}"
   exit 0
-fi
-if [ $# -gt 0 ]; then
-  echo "install_deps.sh: unknown argument \"$1\", want --list or nothing" >&2
+  ;;
+*)
+  echo "install_deps.sh: unknown argument \"$1\", want --build, --list or nothing" >&2
   exit 2
-fi
+  ;;
+esac
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   echo "install_deps.sh: this system has no apt; install the equivalents of:" >&2
   printf '  %s\n' "${packages[@]}" >&2

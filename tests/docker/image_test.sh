@@ -62,6 +62,9 @@ fi
 
 say "what the image says of itself"
 container=$("${buildah[@]}" from --pull-never "$image")
+# buildah would mount volumes of its own over those of in_container.
+"${buildah[@]}" config --volume /models- --volume /shards- \
+  --volume /var/lib/quantserve- "$container"
 root=$("${buildah[@]}" mount "$container")
 about() { "${buildah[@]}" inspect --type image --format "$1" "$image"; }
 readarray -t entrypoint < <(about '{{range .Docker.Config.Entrypoint}}{{println .}}{{end}}' | sed '/^$/d')
@@ -115,7 +118,7 @@ done
 [ -n "$(find "$work/state/artifacts" -type f)" ] || fail "nothing in artifact_dir"
 stop
 expect "the exit code after SIGTERM" 0 "$status"
-if in_container "${health[@]}"; then fail "the health check passes without a server"; fi
+if in_container "${health[@]}" 2>/dev/null; then fail "the health check passes without a server"; fi
 
 say "served as process 1, root read-only, no capabilities, no shell"
 start as_runtime_would "${entrypoint[@]}" "${served[@]}"
@@ -137,13 +140,13 @@ refuses() { # WHAT EXPECTED ARGUMENT...
   in_container timeout -s KILL 300 "${entrypoint[@]}" "$@" >"$work/out" 2>"$work/server.log" || code=$?
   case $code in 1 | 2) ;; *) fail "$what: exit code $code, want 1 or 2" ;; esac
   # Without the log's lines and buildah's own.
-  grep -vE '^(20[0-9-]+ |Error: |time=)' "$work/server.log" >"$work/said" || true
+  grep -vE '^(20[0-9-]+ |Error: |subprocess |time=)' "$work/server.log" >"$work/said" || true
   expect "$what: lines said" 1 "$(wc -l <"$work/said")"
   grep -qF "$expected" "$work/said" || fail "$what: $(cat "$work/said"), want \"$expected\""
 }
 mv "$work/models" "$work/full"
 mkdir "$work/models"
-refuses "an empty volume" /models/model.pt "${served[@]}"
+refuses "an empty volume" /models/ "${served[@]}"
 rmdir "$work/models"
 mv "$work/full" "$work/models"
 chmod 000 "$work/models/model.pt"
@@ -163,6 +166,6 @@ await_ports "$work/models/ports.json"
 call wait --timeout=10m || fail "the server does not become ready"
 stop
 expect "the exit code" 0 "$status"
-grep -q /var/lib/quantserve "$work/server.log" || fail "nobody says that artifacts are not kept"
+grep -q "artifact could not be kept" "$work/server.log" || fail "nobody says that artifacts are not kept"
 
 echo "image_test: passed: $image"

@@ -2,12 +2,14 @@
 
 #include <zip.h>
 
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <functional>
 #include <memory>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -67,7 +69,8 @@ absl::StatusOr<Header> ReadHeader(const ReadFn& read) {
                      std::strchr("fiub", type[2]) != nullptr &&
                      std::strchr("1248", type[3]) != nullptr;
   if (!plain || (type[2] == 'f' && type[3] < '4')) {
-    return Bad(absl::StrCat("has elements of type ", type.substr(0, 32),
+    return Bad(absl::StrCat("has elements of type ",
+                            absl::CHexEscape(type.substr(0, 32)),
                             ", expected <f4, <f8 or integers"));
   }
   header.kind = type[2];
@@ -126,6 +129,18 @@ void SetElements(const Header& header, std::string bytes, NpySample* sample) {
   }
 }
 
+// Piece by piece: no memory is taken for what a short file only claims.
+bool ReadBytes(const ReadFn& read, int64_t size, std::string* bytes) {
+  constexpr int64_t kPiece = 1 << 20;
+  bytes->clear();
+  for (int64_t at = 0; at < size; at += kPiece) {
+    const int64_t piece = std::min(kPiece, size - at);
+    bytes->resize(static_cast<size_t>(at + piece));
+    if (!read(bytes->data() + at, piece)) return false;
+  }
+  return true;
+}
+
 absl::StatusOr<NpySample> ReadSample(const ReadFn& read, int64_t index) {
   const auto header = ReadHeader(read);
   if (!header.ok()) return header.status();
@@ -143,9 +158,11 @@ absl::StatusOr<NpySample> ReadSample(const ReadFn& read, int64_t index) {
     }
     size *= dim;
   }
-  std::string bytes(static_cast<size_t>(size), '\0');
+  // Nor could one ever get to the end of them.
+  if (size == 0) return Bad("has samples without elements");
+  std::string bytes;
   for (int64_t i = 0; i <= index; ++i) {
-    if (!read(bytes.data(), size)) {
+    if (!ReadBytes(read, size, &bytes)) {
       return Bad(absl::StrCat("is cut off in sample ", i));
     }
   }

@@ -27,6 +27,7 @@ struct StoredArray {
   int64_t elements = 0;
   // Stands on the first element; the rest of them follow.
   std::unique_ptr<ByteStream> stream;
+  int64_t bytes_in_memory = 0;  // that the stream holds
 };
 
 // Draws samples, the same ones from every array, and reads them. INVALID_
@@ -44,13 +45,17 @@ absl::Status ReadRows(
     const JobControl& control,
     const std::function<absl::Status(absl::string_view)>& sink);
 
+// As many as a model may be said to have (quant/tensor/input_spec.h).
+inline constexpr int64_t kMaxInputs = 64;
+
 // Which keys of a file are the inputs, and which one is the labels, in the
 // order that shard.h gives; empty if there is none.
 struct ShardKeys {
   std::vector<std::string> inputs;
   std::string labels;
 };
-// INVALID_ARGUMENT if there is an input_N but not all of those before it.
+// INVALID_ARGUMENT if there is an input_N but not all of those before it, or
+// more of them than kMaxInputs.
 absl::StatusOr<ShardKeys> FindShardKeys(const std::vector<std::string>& names);
 // For messages about files without samples.
 inline constexpr char kSampleKeys[] =

@@ -40,6 +40,11 @@ absl::StatusOr<std::vector<std::string>> NumberedInputs(
       last = std::max(last, number);
     }
   }
+  if (last >= kMaxInputs) {
+    return absl::InvalidArgumentError(absl::StrCat("has inputs up to ", kInput,
+                                                   last, ", expected at most ",
+                                                   kMaxInputs, " inputs"));
+  }
   std::vector<std::string> inputs;
   for (int64_t i = 0; i <= last; ++i) {
     inputs.push_back(absl::StrCat(kInput, i));

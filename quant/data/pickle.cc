@@ -11,6 +11,9 @@ namespace quantserve {
 namespace {
 using Kind = PickleValue::Kind;
 constexpr size_t kMaxBytes = 1 << 20;
+// Of a module or of something in it. Names that are put together from others
+// would otherwise grow beyond all bounds.
+constexpr size_t kMaxName = 256;
 }  // namespace
 
 // The stack machine of https://docs.python.org/3/library/pickletools.html.
@@ -255,7 +258,12 @@ class PickleMachine {
   bool StackGlobal() {
     const PickleValue* const name = Pop();
     const PickleValue* const module = Pop();
-    if (name == nullptr || module == nullptr) return false;
+    for (const PickleValue* part : {name, module}) {
+      if (part == nullptr || part->kind != Kind::kString ||
+          part->text.size() > kMaxName) {
+        return false;
+      }
+    }
     Push(Kind::kGlobal);
     Top()->text = absl::StrCat(module->text, " ", name->text);
     return true;

@@ -19,6 +19,8 @@ namespace {
 
 using Kind = PickleValue::Kind;
 
+constexpr size_t kMaxKey = 512;
+
 constexpr absl::string_view kExpected =
     "expected a tensor, a tuple or list (samples, labels), or a dict of "
     "tensors";
@@ -63,7 +65,11 @@ class PtReader {
     std::vector<std::string> names;
     std::vector<const PickleValue*> values;
     for (size_t i = 0; i + 1 < dict.items.size(); i += 2) {
-      if (dict.items[i]->kind != Kind::kString) continue;
+      // A long one is none of ours, and one text may be the key many times.
+      if (dict.items[i]->kind != Kind::kString ||
+          dict.items[i]->text.size() > kMaxKey) {
+        continue;
+      }
       names.push_back(dict.items[i]->text);
       values.push_back(dict.items[i + 1]);
     }
@@ -93,21 +99,28 @@ class PtReader {
                                 const PickleValue* labels) {
     std::vector<StoredArray> arrays;
     for (const auto& [name, value] : inputs) {
-      QS_ASSIGN_OR_RETURN(StoredArray array,
-                          OpenPtTensor(*value, folder_, options_, &archive_));
+      QS_ASSIGN_OR_RETURN(StoredArray array, Open(*value));
       array.name = name;
       if (inputs.size() > 1) array.where = absl::StrCat("tensor ", name, " ");
       arrays.push_back(std::move(array));
     }
     if (labels == nullptr) return ReadArrays(arrays, nullptr, options_);
-    QS_ASSIGN_OR_RETURN(const StoredArray array,
-                        OpenPtTensor(*labels, folder_, options_, &archive_));
+    QS_ASSIGN_OR_RETURN(const StoredArray array, Open(*labels));
     return ReadArrays(arrays, &array, options_);
+  }
+
+  absl::StatusOr<StoredArray> Open(const PickleValue& value) {
+    QS_ASSIGN_OR_RETURN(StoredArray array,
+                        OpenPtTensor(value, folder_, bounds_, &archive_));
+    // What is in memory already counts against what comes.
+    bounds_.max_sample_bytes -= array.bytes_in_memory;
+    return array;
   }
 
   ZipArchive& archive_;
   const std::string folder_;
   const ReadShardOptions& options_;
+  ReadShardOptions bounds_ = options_;  // of the arrays that are still to come
 };
 
 // "archive/" if there is one entry archive/data.pkl.

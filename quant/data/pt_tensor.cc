@@ -155,6 +155,7 @@ absl::StatusOr<StoredArray> OpenView(const PickleValue& storage,
   std::string record(rest, '\0');
   QS_RETURN_IF_ERROR(array.stream->Read(absl::MakeSpan(record)));
   QS_RETURN_IF_ERROR(array.stream->Finish());
+  array.bytes_in_memory = view.elements * width;
   array.stream = std::make_unique<MemoryStream>(
       Gather(record, width, view.elements, view.shape, view.stride));
   return array;
@@ -184,6 +185,11 @@ absl::StatusOr<StoredArray> OpenPtTensor(const PickleValue& outer,
     return BadTensor("its offset, shape or strides are no numbers");
   }
   View view{value.argument(1).number, *shape, *stride, 0};
+  // Nobody takes the step of a dimension of one element: it may be any number,
+  // and must not take part in sums.
+  for (size_t d = 0; d < std::min(shape->size(), stride->size()); ++d) {
+    if (view.shape[d] == 1) view.stride[d] = 0;
+  }
   QS_ASSIGN_OR_RETURN(view.elements, NumElements(view.shape));
   return OpenView(value.argument(0), view, folder, options, archive);
 }

@@ -3,6 +3,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "quant/base/one_line.h"
 #include "quant/base/status_macros.h"
 #include "quant/data/file.h"
 #include "quant/data/readers.h"
@@ -15,8 +16,9 @@ namespace fs = std::filesystem;
 
 // The readers' and Make's messages continue a sentence about the file.
 absl::Status About(const std::string& path, const absl::Status& status) {
-  return absl::Status(status.code(),
-                      absl::StrCat("shard \"", path, "\" ", status.message()));
+  const absl::Status line = OneLine(status);  // it may repeat what is in it
+  return absl::Status(line.code(),
+                      absl::StrCat("shard \"", path, "\" ", line.message()));
 }
 
 absl::StatusOr<RawShard> ReadFormat(const std::string& path,

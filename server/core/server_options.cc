@@ -169,10 +169,7 @@ absl::Status ServedModelConfig::Validate() const {
 }
 
 absl::Status ServerOptions::Validate() const {
-  if (models.empty() || models.size() > kMaxModels) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "there are ", models.size(), " models, want 1 to ", kMaxModels));
-  }
+  QS_RETURN_IF_ERROR(CheckModelCount(models.size()));
   std::set<std::string> names;
   for (const ServedModelConfig& served : models) {
     const absl::Status valid = served.Validate();
@@ -195,6 +192,12 @@ absl::Status ServerOptions::Validate() const {
       CheckSeconds("max_queue_delay_seconds", serving.max_queue_delay, 0, 10));
   QS_RETURN_IF_ERROR(ValidateNetwork(network));
   return ValidateSecurity(security, network);
+}
+
+absl::Status CheckModelCount(size_t models) {
+  if (models >= 1 && models <= kMaxModels) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("there are ", models, " models, want 1 to ", kMaxModels));
 }
 
 bool IsLoopback(absl::string_view address) {

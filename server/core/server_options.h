@@ -157,6 +157,9 @@ struct ServerOptions {
   absl::Status Validate() const;
 };
 
+// INVALID_ARGUMENT unless a server may have so many: 1 to 64.
+absl::Status CheckModelCount(size_t models);
+
 // Whether `name` may name a shard or a model: 1 to 64 letters, digits, "-",
 // "_" and ".", no leading ".".
 bool IsValidName(absl::string_view name);

@@ -14,6 +14,7 @@
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/text_format.h"
+#include "quant/base/one_line.h"
 #include "quant/base/status_macros.h"
 #include "server/rpc/quantize_options.h"
 
@@ -201,6 +202,9 @@ absl::Status FillModels(const v1::ServerConfig& config,
     return absl::InvalidArgumentError(
         "model or model_name is set beside models { }, want one of them");
   }
+  // Before each of them gets what stands outside.
+  QS_RETURN_IF_ERROR(
+      CheckModelCount(static_cast<size_t>(config.models_size())));
   models->clear();
   for (const v1::ServerConfig& inner : config.models()) {
     QS_ASSIGN_OR_RETURN(const v1::ServerConfig merged, Merge(config, inner));
@@ -267,6 +271,23 @@ void FillSecurity(const v1::ServerConfig& config, SecurityConfig* security) {
   security->allow_plaintext_token = config.allow_plaintext_token();
 }
 
+absl::Status FillOptions(const v1::ServerConfig& config,
+                         ServerOptions* options) {
+  QS_RETURN_IF_ERROR(FillModels(config, &options->models));
+  ServingConfig& serving = options->serving;
+  if (config.has_workers()) serving.workers = config.workers();
+  if (config.has_queue()) serving.queue_capacity = config.queue();
+  if (config.has_stream_window()) {
+    serving.stream_window = config.stream_window();
+  }
+  if (config.has_max_queue_delay_seconds()) {
+    serving.max_queue_delay = absl::Seconds(config.max_queue_delay_seconds());
+  }
+  FillNetwork(config, &options->network);
+  FillSecurity(config, &options->security);
+  return options->Validate();
+}
+
 }  // namespace
 
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
@@ -276,29 +297,22 @@ absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
   FirstError error;
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&error);
+  // It descends on the stack; the deepest that makes sense is 3.
+  parser.SetRecursionLimit(16);
   google::protobuf::io::ArrayInputStream input(text.data(),
                                                static_cast<int>(text.size()));
   if (!parser.Parse(&input, &config)) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", error.text()));
+    return OneLine(
+        absl::InvalidArgumentError(absl::StrCat(path, ": ", error.text())));
   }
   return config;
 }
 
 absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config) {
   ServerOptions options;
-  QS_RETURN_IF_ERROR(FillModels(config, &options.models));
-  ServingConfig& serving = options.serving;
-  if (config.has_workers()) serving.workers = config.workers();
-  if (config.has_queue()) serving.queue_capacity = config.queue();
-  if (config.has_stream_window()) {
-    serving.stream_window = config.stream_window();
-  }
-  if (config.has_max_queue_delay_seconds()) {
-    serving.max_queue_delay = absl::Seconds(config.max_queue_delay_seconds());
-  }
-  FillNetwork(config, &options.network);
-  FillSecurity(config, &options.security);
-  QS_RETURN_IF_ERROR(options.Validate());
+  const absl::Status filled = FillOptions(config, &options);
+  // Its names and values may be anything, and messages repeat them.
+  if (!filled.ok()) return OneLine(filled);
   return options;
 }
 

@@ -1,4 +1,7 @@
+#include <limits>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -325,6 +328,71 @@ TEST(PickleTest, AllowsAListInsideItself) {
                                "a"));
   ASSERT_TRUE(pickle.ok()) << pickle.status();
   EXPECT_EQ(pickle->root().items[0], &pickle->root());
+}
+
+// A few bytes must not become gigabytes of names.
+TEST(PickleTest, NamesDoNotGrow) {
+  std::string doubling = PickleText("abcdefgh") + "q\x01";
+  for (int i = 0; i < 60; ++i) doubling += "h\x01h\x01\x93q\x01";
+  EXPECT_FALSE(Pickle::Parse(PickleFile(doubling)).ok());
+  std::string repeating = PickleText(std::string(500000, 'a')) + "q\x01";
+  for (int i = 0; i < 100000; ++i) repeating += "h\x01h\x01\x93";
+  EXPECT_FALSE(Pickle::Parse(PickleFile(repeating)).ok());
+}
+
+// Nor must a dict whose keys are all the same long text.
+TEST(PtTest, LongKeysAreNoneOfOurs) {
+  const std::string x = PickleTensor(Floats());
+  std::string dict =
+      "}(" + PickleText(std::string(500000, 'x')) + "q\x01" + "N";
+  for (int i = 0; i < 100000; ++i) dict += "h\x01N";
+  const auto shard = Read(dict + PickleText("x") + x + "u", {FloatRecord()});
+  EXPECT_EQ(Values(shard), (std::vector<float>{1, 2, 3, 4, 5, 6}));
+}
+
+TEST(PtTest, TakesAsManyInputsAsModelsHave) {
+  const std::string x = PickleTensor(Floats()) + "q\x01";
+  const auto inputs = [&x](int count) {
+    std::string dict = "}(" + PickleText("input_0") + x;
+    for (int i = 1; i < count; ++i) {
+      dict += PickleText("input_" + std::to_string(i)) + "h\x01";
+    }
+    return dict + "u";
+  };
+  EXPECT_EQ(Read(inputs(64), {FloatRecord()})->inputs.size(), 64);
+  EXPECT_EQ(Message(Read(inputs(65), {FloatRecord()})),
+            "has inputs up to input_64, expected at most 64 inputs");
+}
+
+// What is put in order in memory counts once for each input.
+TEST(PtTest, OrderingManyInputsIsBoundedTogether) {
+  PickledTensor turned = Floats();
+  turned.shape = {3, 2};
+  turned.stride = {1, 3};
+  const std::string dict = "}(" + PickleText("input_0") + PickleTensor(turned) +
+                           "q\x01" + PickleText("input_1") + "h\x01u";
+  const std::string path =
+      WriteTemp("two.pt", PtFile(PickleFile(dict), {FloatRecord()}));
+  ReadShardOptions options;
+  EXPECT_TRUE(ReadPtShard(path, options).ok());
+  options.max_sample_bytes = 40;  // 24 for each
+  EXPECT_THAT(Message(ReadPtShard(path, options)),
+              HasSubstr("needs more than the allowed 16 bytes"));
+}
+
+// Of a dimension of one element the stride may be anything.
+TEST(PtTest, AStrideThatIsNeverTakenDoesNotCount) {
+  PickledTensor tensor = Floats();
+  tensor.shape = {3, 1, 2};
+  tensor.stride = {1, std::numeric_limits<int32_t>::max(), 3};
+  std::string body = PickleTensor(tensor);
+  // The largest of 64 bits in place of the largest of 32.
+  const std::string narrow = "J\xff\xff\xff\x7f";
+  const size_t at = body.find(narrow);
+  ASSERT_NE(at, std::string::npos);
+  body.replace(at, narrow.size(), "\x8a\x08\xff\xff\xff\xff\xff\xff\xff\x7f");
+  EXPECT_EQ(Values(Read(body, {FloatRecord()})),
+            (std::vector<float>{1, 4, 2, 5, 3, 6}));
 }
 
 TEST(PtTest, SurvivesTruncationAndMutation) {

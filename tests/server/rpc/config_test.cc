@@ -296,6 +296,33 @@ TEST(ConfigTest, MistakesInTheFileAreOneLineWithItsNameAndPlace) {
             absl::StatusCode::kNotFound);
 }
 
+// Whoever writes it, a file has neither the stack nor the memory to itself.
+TEST(ConfigTest, RefusesDepthAndNumbersWithoutBound) {
+  std::string deep;
+  for (int i = 0; i < 100000; ++i) deep += "models{";
+  const auto config = ReadConfigFile(WriteFile("deep.textproto", deep));
+  EXPECT_EQ(config.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(Message(config.status()), HasSubstr("too deep"));
+
+  // Each model inherits 512 KiB: 25 GiB of them.
+  v1::ServerConfig many;
+  for (int i = 0; i < 1 << 16; ++i) many.add_mean(1);
+  for (int i = 0; i < 50000; ++i) many.add_models()->set_model("m.pt");
+  EXPECT_THAT(Message(ToServerOptions(many).status()),
+              HasSubstr("there are 50000 models, want 1 to 64"));
+}
+
+TEST(ConfigTest, MistakesAreOneLineWhateverTheyRepeat) {
+  v1::ServerConfig config;
+  config.set_model("m.pt");
+  config.add_sample_shape(1);
+  config.set_model_name("a\nb");
+  EXPECT_THAT(Message(ToServerOptions(config).status()),
+              HasSubstr("model_name \"a?b\" is not a name"));
+  config.set_model_name(std::string(100000, 'a'));
+  EXPECT_LT(Message(ToServerOptions(config).status()).size(), 1100);
+}
+
 TEST(ConfigTest, MistakesInFlagsAreNamed) {
   struct Case {
     std::vector<std::string> arguments;

@@ -1,4 +1,5 @@
 // The small parts of the core: options, hold-out, life cycle, shards.
+#include <atomic>
 #include <functional>
 #include <string>
 #include <thread>
@@ -170,6 +171,28 @@ TEST(LifecycleTest, DrainingRefusesCallsAndIsTheEnd) {
   EXPECT_TRUE(lifecycle.AwaitIdle(absl::Milliseconds(20), absl::Minutes(1)));
   EXPECT_GE(SteadyNow() - refused, absl::Milliseconds(19));
   leaver.join();
+}
+
+// For ThreadSanitizer above all.
+TEST(LifecycleTest, EndsWhileManyCallsComeAndGo) {
+  Lifecycle lifecycle;
+  ASSERT_TRUE(lifecycle.BecomeReady());
+  std::atomic<int> calls{0};
+  std::vector<std::thread> callers;
+  for (int c = 0; c < 4; ++c) {
+    callers.emplace_back([&] {
+      while (lifecycle.Enter().ok()) {
+        if (lifecycle.ready()) ++calls;
+        lifecycle.Leave();
+      }
+    });
+  }
+  while (calls < 100) std::this_thread::yield();
+  EXPECT_TRUE(lifecycle.BecomeLameDuck());
+  lifecycle.BecomeDraining();
+  EXPECT_TRUE(lifecycle.AwaitIdle(absl::ZeroDuration(), absl::Minutes(1)));
+  for (std::thread& caller : callers) caller.join();
+  EXPECT_TRUE(absl::IsUnavailable(lifecycle.Enter()));
 }
 
 TEST(ShardStoreTest, KnowsShardsByNameOnly) {

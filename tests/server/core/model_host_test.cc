@@ -2,13 +2,18 @@
 // leaves behind.
 #include "server/core/model_host.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "prometheus/text_serializer.h"
+#include "server/core/scheduler.h"
+#include "server/core/steady_clock.h"
 #include "tests/testing/fake_model.h"
 
 namespace quantserve {
@@ -267,6 +272,54 @@ TEST_F(ModelHostTest, OldVariantsGoWhenNobodyHoldsThem) {
   for (int i = 0; i < 5; ++i) Quantize();
   while (controls_->engines > 2) std::this_thread::yield();
   EXPECT_EQ(controls_->engines, 2);
+}
+
+// Everything of the core at once, for ThreadSanitizer above all: clients take
+// snapshots, workers pack and run them, and jobs swap them.
+TEST_F(ModelHostTest, SwapsWhileClientsPredictLoseNoRequest) {
+  MakeHost();
+  ASSERT_TRUE(host_->StartUp().ok());
+  Scheduler pool({/*workers=*/2, /*queue_capacity=*/64});
+  struct Buffers {
+    std::vector<uint8_t> input = std::vector<uint8_t>(2 * 12, 7);
+    std::vector<float> output = std::vector<float>(2 * testing::kFakeOutputs);
+  };
+  const Preprocessing preprocessing;
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> taken{0}, answered{0};
+  const auto predict = [&](int i) {
+    const auto variant = host_->registry().Find(i % 3 == 0 ? "fp32" : "");
+    ASSERT_TRUE(variant.ok()) << variant.status();
+    auto buffers = std::make_shared<Buffers>();
+    InferenceRequest request;
+    request.variant = *variant;
+    request.batch = 1 + i % 2;
+    request.preprocessing = &preprocessing;
+    request.inputs = {{DType::kU8, buffers->input.data()}};
+    request.outputs = {buffers->output.data()};
+    if (i % 4 == 0) request.ticket = pool.NewTicket();
+    if (i % 5 == 0) request.deadline = SteadyNow() + absl::Milliseconds(1);
+    const uint64_t ticket = request.ticket;
+    const absl::Status status = pool.Submit(
+        std::move(request),
+        [buffers, &answered](const InferenceResult&) { ++answered; });
+    if (status.ok()) ++taken;
+    if (ticket != 0) pool.Cancel(ticket);
+  };
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 3; ++c) {
+    clients.emplace_back([&] {
+      for (int i = 0; !stop; ++i) predict(i);
+    });
+  }
+  for (int i = 0; i < 10; ++i) Quantize();
+  stop = true;
+  for (std::thread& client : clients) client.join();
+  EXPECT_TRUE(pool.Drain(absl::InfiniteDuration()));
+  EXPECT_EQ(answered, taken);
+  EXPECT_GT(taken, 0);
+  EXPECT_EQ(Int8Generation(), 11);
+  while (controls_->engines > 2) std::this_thread::yield();
 }
 
 TEST_F(ModelHostTest, EvaluatesAVariantAndComparesItWithFp32) {

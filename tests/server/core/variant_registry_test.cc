@@ -1,8 +1,10 @@
 #include "server/core/variant_registry.h"
 
+#include <atomic>
 #include <memory>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "tests/testing/fake_model.h"
@@ -14,13 +16,16 @@ using testing::FakeControls;
 
 class VariantRegistryTest : public ::testing::Test {
  protected:
-  void Publish(VariantId id, int64_t generation) {
+  std::unique_ptr<ServedVariant> Make(VariantId id, int64_t generation) {
     CompiledVariant compiled;
     compiled.engine = testing::MakeFakeEngine(VariantName(id), controls_);
     auto variant =
         MakeServedVariant(id, generation, std::move(compiled), {}, 2);
-    ASSERT_TRUE(variant.ok()) << variant.status();
-    registry_->Publish(*std::move(variant));
+    EXPECT_TRUE(variant.ok()) << variant.status();
+    return *std::move(variant);
+  }
+  void Publish(VariantId id, int64_t generation) {
+    registry_->Publish(Make(id, generation));
   }
 
   std::shared_ptr<FakeControls> controls_ = std::make_shared<FakeControls>();
@@ -74,6 +79,45 @@ TEST_F(VariantRegistryTest, TheLastHolderDoesNotDestroyTheVariantItself) {
   old.reset();
   while (controls_->engines == 2) std::this_thread::yield();
   EXPECT_NE(controls_->destroyed_on.load(), std::this_thread::get_id());
+}
+
+// For ThreadSanitizer above all.
+TEST_F(VariantRegistryTest, IsRolledOutWhileManyLookThingsUp) {
+  registry_ =
+      std::make_unique<VariantRegistry>(VariantRegistry::Options{true, {}});
+  Publish(VariantId::kFp32, 1);
+  Publish(VariantId::kInt8, 1);
+  std::atomic<bool> stop{false};
+  std::atomic<int64_t> found{0};
+  std::vector<std::thread> readers;
+  for (int r = 0; r < 3; ++r) {
+    readers.emplace_back([&] {
+      while (!stop) {
+        const auto variant = registry_->Find("");
+        ASSERT_TRUE(variant.ok()) << variant.status();
+        found += (*variant)->generation;
+        registry_->candidate();
+        registry_->previous();
+        registry_->NextGeneration();
+        registry_->UnavailableReason(VariantId::kInt8);
+      }
+    });
+  }
+  for (int64_t generation = 2; generation < 40; ++generation) {
+    if (generation % 2 == 0) {
+      Publish(VariantId::kInt8, generation);
+    } else {
+      registry_->Hold(Make(VariantId::kInt8, generation));
+      EXPECT_TRUE(registry_->Promote(generation).ok());
+    }
+    registry_->SetInt8Percent(static_cast<int>(generation));
+    EXPECT_TRUE(registry_->Rollback().ok());
+  }
+  stop = true;
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_GT(found, 0);
+  registry_.reset();
+  EXPECT_EQ(controls_->engines, 0);
 }
 
 TEST_F(VariantRegistryTest, DestroysEverythingAtItsEnd) {

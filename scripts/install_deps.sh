@@ -32,8 +32,8 @@ to_test=(
   prometheus procps chromium
   # Renders Kubernetes' manifests
   kubernetes-client
-  # Format, lint and the clang preset
-  clang clang-format clang-tidy
+  # Format, lint, the clang preset and fuzzing
+  clang clang-format clang-tidy libclang-rt-dev
 )
 
 packages=("${to_build[@]}" "${to_test[@]}")

@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The checks of the project, from a fresh clone: format, layers, lint,
-# unit, integration and end-to-end tests,
-# and the sanitizer presets. QUANTSERVE_TEST_STEPS names the steps to run; the
-# clang preset is one that runs only when it is named, to stay in the time.
+# The checks of the project, from a fresh clone: format, layers, lint, unit,
+# integration and end-to-end tests, the sanitizer presets, fuzzing and clang's
+# thread-safety analysis. QUANTSERVE_TEST_STEPS names the steps to run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=${QUANTSERVE_TEST_STEPS:-format layers release tsan asan lint}
+steps=${QUANTSERVE_TEST_STEPS:-format layers release tsan asan fuzz clang lint}
 jobs=$(nproc)
 launcher=()
 if command -v ccache >/dev/null; then
@@ -63,6 +62,12 @@ for step in $steps; do
     sanitized asan base_test tensor_test data_test ranges_test plan_test \
       reference_test passes_test report_test eval_test onednn_operators_test \
       onednn_kernels_test onednn_engine_test server_core_test
+    ;;
+  fuzz)
+    say "fuzz: what reads untrusted bytes, ${QUANTSERVE_FUZZ_SECONDS:-60} s each"
+    configure fuzz
+    cmake --build --preset fuzz -j "$jobs" --target fuzz_targets
+    scripts/run_fuzz.sh
     ;;
   clang)
     say "clang: thread-safety analysis as errors"

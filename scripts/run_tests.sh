@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # The checks of the project, from a fresh clone: format, layers, lint, unit,
 # integration and end-to-end tests, the sanitizer presets, fuzzing and clang's
-# thread-safety analysis. QUANTSERVE_TEST_STEPS names the steps to run.
+# thread-safety analysis. QUANTSERVE_TEST_STEPS names the steps to run; clang and
+# services run only when they are named, to stay in the time.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-steps=${QUANTSERVE_TEST_STEPS:-format layers release tsan asan fuzz clang lint}
+steps=${QUANTSERVE_TEST_STEPS:-format layers release tsan asan fuzz lint}
 jobs=$(nproc)
 launcher=()
 if command -v ccache >/dev/null; then
@@ -25,7 +26,6 @@ configure() { # PRESET [CMAKE ARGUMENTS]
 sanitized() { # PRESET TEST...
   local preset=$1
   shift
-  configure "$preset" -DQUANTSERVE_WITH_TORCH=OFF -DQUANTSERVE_WITH_GRPC=OFF
   cmake --build --preset "$preset" -j "$jobs" --target "$@"
   ctest --preset "$preset" -j "$jobs" --timeout 600 --no-tests=error \
     -R "^($(IFS='|' && echo "$*"))\$"
@@ -53,15 +53,23 @@ for step in $steps; do
   tsan)
     # Of the rooms without LibTorch and gRPC, those that have threads.
     say "tsan: the server's core and the oneDNN engine's contexts"
+    configure tsan
     sanitized tsan server_core_test onednn_engine_test
     ;;
   asan)
     # What reads untrusted bytes or computes addresses. LibTorch's and gRPC's
     # headers would triple the time to build.
     say "asan: shards, ranges, plans, passes, reports, the oneDNN engine, the core"
+    configure asan -DQUANTSERVE_WITH_TORCH=OFF -DQUANTSERVE_WITH_GRPC=OFF
     sanitized asan base_test tensor_test data_test ranges_test plan_test \
       reference_test passes_test report_test eval_test onednn_operators_test \
       onednn_kernels_test onednn_engine_test server_core_test
+    ;;
+  services)
+    say "services: what speaks gRPC under AddressSanitizer"
+    configure asan -DQUANTSERVE_WITH_TORCH=OFF -DQUANTSERVE_WITH_GRPC=ON
+    sanitized asan artifacts_test cli_test server_rpc_test client_test \
+      quantctl_test
     ;;
   fuzz)
     say "fuzz: what reads untrusted bytes, ${QUANTSERVE_FUZZ_SECONDS:-60} s each"

@@ -52,6 +52,30 @@ void AppendLayers(const v1::QuantizationReport& report, std::string* text) {
   absl::StrAppend(text, table.Render());
 }
 
+void AppendRollout(const v1::ModelStatus& model, std::string* text) {
+  absl::StrAppend(text, "routing: ", RoutingText(model.routing()), "\n");
+  if (model.has_candidate()) {
+    absl::StrAppend(text, "candidate: int8 generation ",
+                    model.candidate().generation(),
+                    ", gate: ", model.candidate().gate().reason(), "\n");
+  }
+  if (model.shadows_size() == 0) return;
+  Table table({"answered", "generation", "shadow", "generation", "samples",
+               "agreement", "sqnr", "dropped"});
+  for (const v1::ShadowComparison& shadow : model.shadows()) {
+    table.Add(
+        {shadow.variant(), absl::StrCat(shadow.generation()),
+         absl::StrCat(shadow.shadow(), shadow.candidate() ? " candidate" : ""),
+         absl::StrCat(shadow.shadow_generation()),
+         absl::StrCat(shadow.samples()),
+         shadow.has_comparison() ? Ratio(shadow.comparison().agreement()) : "-",
+         shadow.has_comparison() ? Decibels(shadow.comparison().sqnr_db())
+                                 : "-",
+         absl::StrCat(shadow.dropped())});
+  }
+  absl::StrAppend(text, table.Render());
+}
+
 std::string Outcome(const v1::QuantizeResult& result) {
   if (result.published()) {
     return absl::StrCat("published as generation ", result.generation());
@@ -64,6 +88,13 @@ std::string Outcome(const v1::QuantizeResult& result) {
 }
 
 }  // namespace
+
+std::string RoutingText(const v1::Routing& routing) {
+  return absl::StrFormat(
+      "int8 gets %d %% of the requests that name no variant, %d %% of all are "
+      "shadowed",
+      routing.int8_percent(), routing.shadow_percent());
+}
 
 std::string QuantizeText(const v1::QuantizeResult& result, bool layers) {
   const v1::QuantizationReport& report = result.report();
@@ -190,6 +221,7 @@ std::string StatusText(const v1::GetStatusResponse& status) {
       }
     }
     absl::StrAppend(&text, table.Render(), notes);
+    AppendRollout(model, &text);
     if (model.has_running_job()) {
       const v1::JobStatus& job = model.running_job();
       absl::StrAppend(&text, "running: ", job.name(), ", ",

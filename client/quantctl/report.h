@@ -10,6 +10,7 @@ namespace quantserve {
 std::string QuantizeText(const v1::QuantizeResult& result, bool layers);
 // The same in one line, where many servers are asked.
 std::string QuantizeLine(const v1::QuantizeResult& result);
+std::string RoutingText(const v1::Routing& routing);
 std::string StatusText(const v1::GetStatusResponse& status);
 std::string EvaluateText(const v1::EvaluateResponse& response);
 

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "client/quantctl/command.h"
 #include "client/quantctl/replicas.h"
+#include "client/quantctl/report.h"
 
 ABSL_FLAG(std::string, model, "",
           "Which of the server's models; needed if it has several.");
@@ -15,6 +16,9 @@ ABSL_FLAG(int64_t, generation, 0,
 ABSL_FLAG(std::optional<int32_t>, int8_percent, std::nullopt,
           "Of a hundred requests that name no variant, how many INT8 gets, 0 "
           "to 100.");
+ABSL_FLAG(std::optional<int32_t>, shadow_percent, std::nullopt,
+          "Of a hundred answered requests, how many are run again on another "
+          "variant, to compare the answers, 0 to 100: status shows them.");
 
 namespace quantserve {
 namespace {
@@ -62,21 +66,24 @@ absl::Status RunRollback(const Arguments&) {
 absl::Status RunRoute(const Arguments&) {
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
-  const auto percent = absl::GetFlag(FLAGS_int8_percent);
-  if (!percent.has_value()) {
-    return UsageError("flag --int8_percent is missing, want 0 to 100");
+  const auto int8_percent = absl::GetFlag(FLAGS_int8_percent);
+  const auto shadow_percent = absl::GetFlag(FLAGS_shadow_percent);
+  if (!int8_percent.has_value() && !shadow_percent.has_value()) {
+    return UsageError(
+        "flag --int8_percent or --shadow_percent is missing, want 0 to 100");
   }
   v1::SetRoutingRequest request;
   request.set_model(absl::GetFlag(FLAGS_model));
-  request.set_int8_percent(*percent);
+  if (int8_percent.has_value()) request.set_int8_percent(*int8_percent);
+  if (shadow_percent.has_value()) request.set_shadow_percent(*shadow_percent);
   return OnEachServer([&](const Turn& turn) -> absl::Status {
     const auto response = turn.client->SetRouting(request);
     if (!response.ok()) return response.status();
     if (*json) {
       std::fputs(ToJson(*response).c_str(), stdout);
     } else {
-      std::printf("%sint8 gets %d %% of the requests that name no variant\n",
-                  turn.label.c_str(), response->routing().int8_percent());
+      std::printf("%s%s\n", turn.label.c_str(),
+                  RoutingText(response->routing()).c_str());
     }
     return absl::OkStatus();
   });
@@ -107,10 +114,12 @@ Command RollbackCommand() {
 
 Command RouteCommand() {
   return {"route",
-          {"Sets the share of requests that INT8 gets.",
-           "quantctl route --int8_percent=N [flags]",
-           {{"Roll-out", {"model", "int8_percent"}}, AdminFlags()},
-           "Example:\n  quantctl route --int8_percent=10\n",
+          {"Sets the shares of requests that INT8 gets and that are shadowed.",
+           "quantctl route [--int8_percent=N] [--shadow_percent=N] [flags]",
+           {{"Roll-out", {"model", "int8_percent", "shadow_percent"}},
+            AdminFlags()},
+           "Example:\n  quantctl route --int8_percent=10 "
+           "--shadow_percent=100\n",
            0},
           RunRoute};
 }

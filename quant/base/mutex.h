@@ -16,6 +16,9 @@ class ABSL_LOCKABLE Mutex {
  public:
   void Lock() ABSL_EXCLUSIVE_LOCK_FUNCTION() { mu_.lock(); }
   void Unlock() ABSL_UNLOCK_FUNCTION() { mu_.unlock(); }
+  bool TryLock() ABSL_EXCLUSIVE_TRYLOCK_FUNCTION(true) {
+    return mu_.try_lock();
+  }
 
  private:
   friend class CondVar;
@@ -34,6 +37,28 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 
  private:
   Mutex* const mu_;
+};
+
+// Holds a Mutex for a scope if nobody else did at its beginning.
+class ABSL_SCOPED_LOCKABLE TryMutexLock {
+ public:
+  // The analysis takes it for held: ask held().
+  explicit TryMutexLock(Mutex* mu)
+      ABSL_EXCLUSIVE_LOCK_FUNCTION(mu) ABSL_NO_THREAD_SAFETY_ANALYSIS
+      : mu_(mu),
+        held_(mu->TryLock()) {}
+  ~TryMutexLock() ABSL_UNLOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
+    if (held_) mu_->Unlock();
+  }
+  TryMutexLock(const TryMutexLock&) = delete;
+  TryMutexLock& operator=(const TryMutexLock&) = delete;
+
+  // What the mutex guards may be touched only if so.
+  bool held() const { return held_; }
+
+ private:
+  Mutex* const mu_;
+  const bool held_;
 };
 
 // A condition variable for Mutex. Wake-ups may be spurious: wait in a loop.

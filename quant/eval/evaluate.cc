@@ -194,21 +194,37 @@ absl::StatusOr<Comparison> Compare(const Evaluation& baseline,
         baseline.outputs_per_sample, " outputs and of ", candidate.samples,
         " with ", candidate.outputs_per_sample, " can't be compared"));
   }
-  Comparison result;
-  int64_t equal = 0;
+  ComparisonSums sums;
   for (int64_t i = 0; i < baseline.samples; ++i) {
-    const int64_t top = Top1(Row(baseline, i));
-    if (top >= 0 && top == Top1(Row(candidate, i))) ++equal;
+    sums.Add(Row(baseline, i), Row(candidate, i));
   }
-  result.agreement = static_cast<double>(equal) / baseline.samples;
-  if (baseline.outputs_per_sample == 1) result.agreement = 1;
-  double signal = 0, noise = 0;
-  for (size_t i = 0; i < baseline.outputs.size(); ++i) {
-    const double y = baseline.outputs[i];
-    const double difference = y - candidate.outputs[i];
+  return sums.Get();
+}
+
+void ComparisonSums::Add(absl::Span<const float> baseline,
+                         absl::Span<const float> candidate) {
+  ++samples;
+  const int64_t top = Top1(baseline);
+  if (baseline.size() == 1 || (top >= 0 && top == Top1(candidate))) ++agreeing;
+  for (size_t i = 0; i < baseline.size(); ++i) {
+    const double y = baseline[i];
+    const double difference = y - candidate[i];
     signal += y * y;
     noise += difference * difference;
   }
+}
+
+void ComparisonSums::Add(const ComparisonSums& other) {
+  samples += other.samples;
+  agreeing += other.agreeing;
+  signal += other.signal;
+  noise += other.noise;
+}
+
+Comparison ComparisonSums::Get() const {
+  Comparison result;
+  result.agreement =
+      static_cast<double>(agreeing) / static_cast<double>(samples);
   result.sqnr_db = noise == 0 ? std::numeric_limits<double>::infinity()
                               : 10 * std::log10(signal / noise);
   return result;

@@ -52,6 +52,20 @@ struct Comparison {
   double sqnr_db = 0;
 };
 
+// What a comparison is made of, sample by sample.
+struct ComparisonSums {
+  int64_t samples = 0;
+  int64_t agreeing = 0;  // with the same largest element
+  double signal = 0;     // sum of y^2
+  double noise = 0;      // sum of (y - y')^2
+
+  // One sample's first outputs, y and y', of the same size.
+  void Add(absl::Span<const float> baseline, absl::Span<const float> candidate);
+  void Add(const ComparisonSums& other);
+  // At least one sample was added.
+  Comparison Get() const;
+};
+
 // Compares `candidate` with `baseline`, evaluated on the same samples.
 // INVALID_ARGUMENT if the sizes differ.
 absl::StatusOr<Comparison> Compare(const Evaluation& baseline,

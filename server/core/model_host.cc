@@ -44,10 +44,12 @@ ModelHost::ModelHost(const ServedModelConfig& config, Deps deps)
       on_change_(std::move(deps.on_change)),
       registry_({config.rollout.keep_previous,
                  [this](VariantId id) { OnChange(id); }}),
+      shadow_(&registry_, &metrics_->shadows(), deps.shadows),
       quantizer_({pipeline_.get(), shards_.get(), &registry_, metrics_,
                   std::move(deps.int8_self_test), deps.workers,
                   config.model.bf16, config.quantization}) {
   registry_.SetInt8Percent(config.rollout.int8_percent);
+  shadow_.SetPercent(config.rollout.shadow_percent);
   metrics_->SetRollout(0, config.rollout.int8_percent);
   metrics_->SetGate(config.quantization.gate);
 }
@@ -79,13 +81,21 @@ absl::StatusOr<VariantRegistry::Snapshot> ModelHost::Rollback() {
   return restored;
 }
 
-absl::Status ModelHost::SetInt8Percent(int percent) {
-  if (percent < 0 || percent > 100) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("int8_percent is ", percent, ", want 0 to 100"));
+absl::Status ModelHost::SetRouting(std::optional<int> int8_percent,
+                                   std::optional<int> shadow_percent) {
+  for (const auto& [name, percent] :
+       {std::pair("int8_percent", int8_percent),
+        std::pair("shadow_percent", shadow_percent)}) {
+    if (percent.value_or(0) < 0 || percent.value_or(0) > 100) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(name, " is ", *percent, ", want 0 to 100"));
+    }
   }
-  registry_.SetInt8Percent(percent);
-  OnChange(VariantId::kInt8);
+  if (int8_percent.has_value()) {
+    registry_.SetInt8Percent(*int8_percent);
+    OnChange(VariantId::kInt8);
+  }
+  if (shadow_percent.has_value()) shadow_.SetPercent(*shadow_percent);
   return absl::OkStatus();
 }
 

@@ -18,6 +18,7 @@
 #include "server/core/quantization_run.h"
 #include "server/core/quantizer.h"
 #include "server/core/server_options.h"
+#include "server/core/shadow.h"
 #include "server/core/shard_store.h"
 #include "server/core/variant_registry.h"
 
@@ -38,7 +39,8 @@ class ModelHost {
     // before it goes.
     Metrics* metrics = nullptr;
     JobRunner* jobs = nullptr;
-    int workers = 1;  // that run the variants
+    ShadowRunner* shadows = nullptr;  // may be null
+    int workers = 1;                  // that run the variants
     std::function<absl::Status()> int8_self_test;
     // Sees every finished quantization; may be empty.
     std::function<void(const QuantizationRun&)> on_run;
@@ -76,10 +78,14 @@ class ModelHost {
                                                 EvaluateDone done);
 
   // As VariantRegistry has them. FAILED_PRECONDITION before StartUp has
-  // returned. SetInt8Percent: INVALID_ARGUMENT unless it is 0 to 100.
+  // returned.
   absl::StatusOr<VariantRegistry::Snapshot> Promote(int64_t generation);
   absl::StatusOr<VariantRegistry::Snapshot> Rollback();
-  absl::Status SetInt8Percent(int percent);
+
+  // Changes what is given. INVALID_ARGUMENT, and nothing is changed, unless it
+  // is 0 to 100.
+  absl::Status SetRouting(std::optional<int> int8_percent,
+                          std::optional<int> shadow_percent);
 
   // OK once what must be served before traffic may come is served, else
   // FAILED_PRECONDITION with the reason.
@@ -92,6 +98,8 @@ class ModelHost {
   const ShardStore& shards() const { return *shards_; }
   const VariantRegistry& registry() const { return registry_; }
   ModelMetrics& metrics() { return *metrics_; }
+  Shadow& shadow() { return shadow_; }
+  const Shadow& shadow() const { return shadow_; }
   // This model's; another's may be running instead.
   std::optional<RunningJob> running_job() const {
     return jobs_->RunningFor(name());
@@ -118,6 +126,7 @@ class ModelHost {
   Mutex show_mu_;  // so that the metrics show the last change, not the last but
                    // one
   VariantRegistry registry_;
+  Shadow shadow_;
   Quantizer quantizer_;
   mutable Mutex mu_;
   std::shared_ptr<const QuantizationRun> last_run_ ABSL_GUARDED_BY(mu_);

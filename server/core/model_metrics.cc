@@ -67,7 +67,10 @@ const char* RunResultName(RunResult result) {
 // that each model's series are added to the same ones.
 ModelMetrics::ModelMetrics(prometheus::Registry* registry,
                            const std::string& model)
-    : registry_(registry), model_(model), rpcs_(registry, model) {
+    : registry_(registry),
+      model_(model),
+      rpcs_(registry, model),
+      shadows_(registry, model) {
   MakeVariantSeries(registry);
   MakeBatchSeries(registry);
   MakeRunSeries(registry);

@@ -13,6 +13,7 @@
 #include "server/core/drop.h"
 #include "server/core/inference_statistics.h"
 #include "server/core/rpc_metrics.h"
+#include "server/core/shadow_metrics.h"
 #include "server/core/variant.h"
 
 namespace quantserve {
@@ -38,6 +39,7 @@ class ModelMetrics {
   ModelMetrics& operator=(const ModelMetrics&) = delete;
 
   RpcMetrics& rpcs() { return rpcs_; }
+  ShadowMetrics& shadows() { return shadows_; }
 
   void RecordInference(VariantId variant, int64_t samples, absl::Duration queue,
                        absl::Duration compute);
@@ -109,6 +111,7 @@ class ModelMetrics {
   prometheus::Registry* const registry_;
   const std::string model_;
   RpcMetrics rpcs_;
+  ShadowMetrics shadows_;
 
   // Families, constant after construction.
   prometheus::Family<prometheus::Gauge>* accuracy_;

@@ -165,6 +165,8 @@ absl::Status ServedModelConfig::Validate() const {
         "--calibration_shard");
   }
   QS_RETURN_IF_ERROR(CheckRange("int8_percent", rollout.int8_percent, 0, 100));
+  QS_RETURN_IF_ERROR(
+      CheckRange("shadow_percent", rollout.shadow_percent, 0, 100));
   return CheckRange("max_batch", model.max_batch, 1, 1024);
 }
 

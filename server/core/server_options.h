@@ -64,6 +64,7 @@ struct RolloutConfig {
   bool require_int8 = false;   // not ready without INT8
   bool keep_previous = false;  // in memory, for Rollback
   int int8_percent = 100;      // of the requests that name no variant
+  int shadow_percent = 0;      // of all requests, see Shadow
 };
 
 // One model, how it is quantized, and how the result is rolled out.

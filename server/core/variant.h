@@ -50,6 +50,9 @@ struct ServedVariant {
   // are never older than their engine and go when the variant goes.
   std::vector<std::unique_ptr<ExecutionContext>> contexts;
 
+  // The shadow thread's, which makes it when it first needs it.
+  mutable std::unique_ptr<ExecutionContext> shadow_context;
+
   // What its batches take; thread-safe.
   std::unique_ptr<ComputeEstimate> estimate;
   ModelMetrics* metrics = nullptr;  // of its model; may be null

@@ -129,16 +129,6 @@ int64_t VariantRegistry::NextGeneration() const {
   return last_generation_ + 1;
 }
 
-void VariantRegistry::SetInt8Percent(int percent) {
-  MutexLock lock(&mu_);
-  int8_percent_ = percent;
-}
-
-int VariantRegistry::int8_percent() const {
-  MutexLock lock(&mu_);
-  return int8_percent_;
-}
-
 void VariantRegistry::SetUnavailable(VariantId id, std::string reason) {
   MutexLock lock(&mu_);
   reasons_[static_cast<size_t>(id)] = std::move(reason);
@@ -173,20 +163,15 @@ absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Lookup(
 
 absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::Find(
     absl::string_view name) const {
+  const bool int8 = name.empty() && int8_share_.Next();
   MutexLock lock(&mu_);
-  bool int8 = false;
-  if (name.empty()) {
-    // Where n times the share passes a whole number it is INT8's turn.
-    int8 = (turn_ + 1) * int8_percent_ / 100 != turn_ * int8_percent_ / 100;
-    turn_ = (turn_ + 1) % 100;
-  }
   return Lookup(name, int8);
 }
 
 absl::StatusOr<VariantRegistry::Snapshot> VariantRegistry::FindUsual(
     absl::string_view name) const {
   MutexLock lock(&mu_);
-  return Lookup(name, int8_percent_ >= 50);
+  return Lookup(name, int8_percent() >= 50);
 }
 
 VariantRegistry::Snapshot VariantRegistry::Get(VariantId id) const {

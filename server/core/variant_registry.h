@@ -14,6 +14,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "quant/base/mutex.h"
+#include "server/core/even_share.h"
 #include "server/core/reaper.h"
 #include "server/core/variant.h"
 
@@ -57,8 +58,8 @@ class VariantRegistry {
 
   // How many of a hundred requests without a name INT8 gets, 0 to 100. 100 at
   // first.
-  void SetInt8Percent(int percent);
-  int int8_percent() const;
+  void SetInt8Percent(int percent) { int8_share_.Set(percent); }
+  int int8_percent() const { return int8_share_.percent(); }
 
   // Says why there is no `id`; Find repeats it. What is being served stays.
   void SetUnavailable(VariantId id, std::string reason);
@@ -87,14 +88,13 @@ class VariantRegistry {
   void Changed(VariantId id) const;
 
   const Options options_;
+  mutable EvenShare int8_share_{100};
   Reaper reaper_;
   mutable Mutex mu_;
   std::array<Snapshot, kVariantCount> variants_ ABSL_GUARDED_BY(mu_);
   Snapshot candidate_ ABSL_GUARDED_BY(mu_);
   Snapshot previous_ ABSL_GUARDED_BY(mu_);
   int64_t last_generation_ ABSL_GUARDED_BY(mu_) = 0;
-  int int8_percent_ ABSL_GUARDED_BY(mu_) = 100;
-  mutable int turn_ ABSL_GUARDED_BY(mu_) = 0;  // 0 to 99
   std::array<std::string, kVariantCount> reasons_ ABSL_GUARDED_BY(mu_);
 };
 

@@ -153,6 +153,9 @@ void FillRollout(const v1::ServerConfig& config, RolloutConfig* rollout) {
   rollout->keep_previous = config.keep_previous();
   rollout->require_int8 = config.require_int8();
   if (config.has_int8_percent()) rollout->int8_percent = config.int8_percent();
+  if (config.has_shadow_percent()) {
+    rollout->shadow_percent = config.shadow_percent();
+  }
 }
 
 absl::Status FillServedModel(const v1::ServerConfig& config,
@@ -170,7 +173,8 @@ bool BelongsToModel(int field) {
          field == Config::kMaxBatchFieldNumber ||
          field == Config::kKeepPreviousFieldNumber ||
          field == Config::kRequireInt8FieldNumber ||
-         field == Config::kInt8PercentFieldNumber;
+         field == Config::kInt8PercentFieldNumber ||
+         field == Config::kShadowPercentFieldNumber;
 }
 
 // What `inner` sets, over what `outer` does: its lists replace the outer ones,

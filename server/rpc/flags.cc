@@ -163,6 +163,10 @@ ABSL_FLAG(bool, require_int8, false,
 ABSL_FLAG(int32_t, int8_percent, quantserve::RolloutConfig().int8_percent,
           "Of the requests that name no variant, how many INT8 gets while it "
           "is served; quantctl route changes it.");
+ABSL_FLAG(int32_t, shadow_percent, quantserve::RolloutConfig().shadow_percent,
+          "Of the answered requests, how many are run again on the candidate, "
+          "or else on the other of FP32 and INT8, to compare the answers, in "
+          "time that nothing else wants; quantctl route changes it.");
 ABSL_FLAG(bool, keep_previous, false,
           "Keeps the INT8 variant that was replaced last in memory, for "
           "quantctl rollback.");
@@ -300,6 +304,7 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(require_int8);
   QS_OVERLAY(keep_previous);
   QS_OVERLAY(int8_percent);
+  QS_OVERLAY(shadow_percent);
   QS_OVERLAY(port_file);
   QS_OVERLAY(keepalive_seconds);
   QS_OVERLAY(max_connection_idle_seconds);
@@ -343,7 +348,8 @@ const CommandLine& ServerCommandLine() {
          "lame_duck_seconds", "drain_seconds", "keepalive_seconds",
          "max_connection_idle_seconds", "max_connection_age_seconds",
          "reply_timeout_seconds", "receive_buffer_bytes"}},
-       {"Roll-out", {"require_int8", "int8_percent", "keep_previous"}},
+       {"Roll-out",
+        {"require_int8", "int8_percent", "shadow_percent", "keep_previous"}},
        {"Security",
         {"admin_port", "admin_token_file", "admin_clients", "tls_cert",
          "tls_key", "tls_client_ca", "allow_plaintext_token"}},

@@ -31,6 +31,10 @@ class PredictCall final : public UnaryCall {
   // else hand the end of each call to another thread, at a tenth of what it
   // spends on a call. A version that does not ask only costs that again.
   bool InternalInlineable() override { return true; }
+  void OnDone() override {
+    prediction_.AfterAnswer();
+    delete this;
+  }
 
   const RpcEnvironment& env_;
   const uint64_t ticket_;

@@ -52,6 +52,11 @@ class InferCall final : public UnaryCall {
   }
 
   void OnCancel() override { env_.pool->Cancel(ticket_); }
+  void OnDone() override {
+    if (prediction_.shadowed()) TakeBack(response_, &answer_);
+    prediction_.AfterAnswer();
+    delete this;
+  }
 
   const RpcEnvironment& env_;
   const absl::Time deadline_;

@@ -81,7 +81,7 @@ void PredictStreamCall::Encode(Slot* slot, const absl::Status& status) {
 
 void PredictStreamCall::OnWriteDone(bool ok) {
   watched_.Sent();
-  std::unique_ptr<Slot> written;  // goes after the lock
+  std::unique_ptr<Slot> written;
   {
     MutexLock lock(&mu_);
     const auto at = slots_.find(writing_);
@@ -90,8 +90,9 @@ void PredictStreamCall::OnWriteDone(bool ok) {
     writing_ = nullptr;
     if (!ok) cancelled_ = true;
   }
-  written.reset();
   Advance(nullptr);
+  // The next one is on its way; this may be gone.
+  if (ok) written->prediction->AfterAnswer();
 }
 
 void PredictStreamCall::OnCancel() {

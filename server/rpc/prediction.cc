@@ -93,6 +93,7 @@ absl::Status Prediction::Answer(const InferenceResult& result) {
     response_->Clear();
     return result.status;
   }
+  shadowed_ = model_->shadow().Wants();
   model_->metrics().RecordInference(variant_, batch_, result.queue,
                                     result.compute);
   ToWire(result.queue, response_->mutable_queue_time());
@@ -105,6 +106,32 @@ absl::Status Prediction::Answer(const InferenceResult& result) {
             batch_, request_->top_k(), model_->class_names(), response_);
   }
   return absl::OkStatus();
+}
+
+void Prediction::AfterAnswer() {
+  if (!shadowed_) return;
+  const ModelInfo& info = model_->info();
+  const Preprocessing& preprocessing = model_->config().model.preprocessing;
+  // Pointers into the request anew: the worker has the first ones.
+  const auto decoded =
+      DecodeInputs(*request_, info.inputs, preprocessing, batch_);
+  if (!decoded.ok()) return;
+  AnsweredRequest answered{variant_, response_->generation(), batch_,
+                           &preprocessing};
+  for (const v1::Tensor& tensor : request_->inputs()) {
+    answered.input_bytes += static_cast<int64_t>(tensor.data().size());
+  }
+  model_->shadow().Submit(
+      answered, [&](std::vector<ShadowInput>* inputs, std::string* answer) {
+        for (size_t i = 0; i < decoded->inputs.size(); ++i) {
+          const InferenceInput& input = decoded->inputs[i];
+          const auto bytes = static_cast<size_t>(
+              batch_ * info.inputs[i].elements() * DTypeSize(input.dtype));
+          inputs->push_back(
+              {input.dtype, {static_cast<const char*>(input.data), bytes}});
+        }
+        *answer = response_->outputs(0).data();
+      });
 }
 
 }  // namespace quantserve

@@ -28,6 +28,11 @@ class Prediction {
   // model and variant. `deadline` is on the steady clock.
   absl::Status Start(CallScope* scope, absl::Time deadline, Done done);
 
+  // Once gRPC has sent the answer, or done has not been called with OK: hands
+  // the request to the model's shadows, if it is their turn.
+  void AfterAnswer();
+  bool shadowed() const { return shadowed_; }
+
  private:
   absl::Status Fill(CallScope* scope, InferenceRequest* inference);
   absl::Status Answer(const InferenceResult& result);
@@ -39,6 +44,7 @@ class Prediction {
   ModelHost* model_ = nullptr;
   VariantId variant_ = VariantId::kFp32;
   int64_t batch_ = 0;
+  bool shadowed_ = false;
 };
 
 // When the call's time is over, on the steady clock.

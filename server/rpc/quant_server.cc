@@ -83,6 +83,9 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
     : options_(options),
       metrics_(parts.build, Cpu()),
       jobs_({parts.configure_thread, /*nice=*/10, ProgressLog()}),
+      shadows_(
+          {ShadowRunner::Options().max_jobs, ShadowRunner::Options().max_bytes,
+           [this] { return pool_.queue_depth() > 0; }, parts.configure_thread}),
       pool_({options.serving.workers, options.serving.queue_capacity,
              options.serving.max_queue_delay, parts.configure_thread}),
       watch_(&metrics_.calls(), options.network.connections.reply_timeout) {
@@ -96,6 +99,7 @@ QuantServer::QuantServer(const ServerOptions& options, ServerParts parts)
     deps.class_names = std::move(model.class_names);
     deps.metrics = &metrics_;
     deps.jobs = &jobs_;
+    deps.shadows = &shadows_;
     deps.workers = options.serving.workers;
     deps.int8_self_test = parts.int8_self_test;
     deps.on_run = [name = options.models[i].model.name](
@@ -171,8 +175,9 @@ absl::Status QuantServer::ListenForCalls() {
 
 QuantServer::~QuantServer() {
   if (listener_ != nullptr) Shutdown();
-  // Its thread uses the models.
+  // Their threads use the models.
   jobs_.Stop();
+  shadows_.Stop();
 }
 
 absl::Status QuantServer::WritePortFile() const {
@@ -249,6 +254,7 @@ void QuantServer::BeginShutdown() {
     if (listener != nullptr) listener->EndServing();
   }
   jobs_.Close();
+  shadows_.Close();
 }
 
 bool QuantServer::Shutdown() {
@@ -272,6 +278,7 @@ bool QuantServer::Shutdown() {
     if (listener != nullptr) listener->Shutdown(absl::Milliseconds(100));
   }
   jobs_.Stop();
+  shadows_.Stop();
   return finished;
 }
 

@@ -21,6 +21,7 @@
 #include "server/core/model_repository.h"
 #include "server/core/scheduler.h"
 #include "server/core/server_options.h"
+#include "server/core/shadow_runner.h"
 #include "server/rpc/call.h"
 #include "server/rpc/listener.h"
 
@@ -89,7 +90,8 @@ class QuantServer {
   const ServerOptions options_;
   Lifecycle lifecycle_;
   Metrics metrics_;
-  JobRunner jobs_;  // stopped before the models go
+  JobRunner jobs_;        // stopped before the models go
+  ShadowRunner shadows_;  // likewise
   std::unique_ptr<ModelRepository> models_;
   Scheduler pool_;  // its requests hold variants
   CallWatch watch_;

@@ -1,6 +1,7 @@
 #include "server/rpc/quantization_service.h"
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -166,11 +167,13 @@ grpc::ServerUnaryReactor* QuantizationServiceImpl::SetRouting(
     v1::SetRoutingResponse* response) {
   auto* call = new QuickCall(Rpc::kSetRouting, env_, context);
   call->Start(request->model(), [&](ModelHost* host) -> absl::Status {
-    if (request->has_int8_percent()) {
-      QS_RETURN_IF_ERROR(host->SetInt8Percent(request->int8_percent()));
+    std::optional<int> int8_percent, shadow_percent;
+    if (request->has_int8_percent()) int8_percent = request->int8_percent();
+    if (request->has_shadow_percent()) {
+      shadow_percent = request->shadow_percent();
     }
-    response->mutable_routing()->set_int8_percent(
-        host->registry().int8_percent());
+    QS_RETURN_IF_ERROR(host->SetRouting(int8_percent, shadow_percent));
+    EncodeRouting(*host, response->mutable_routing());
     return absl::OkStatus();
   });
   return call;

@@ -155,6 +155,21 @@ void EncodeServer(const RpcEnvironment& env, v1::ServerStatus* out) {
   }
 }
 
+void EncodeShadow(const ShadowComparison& shadow, v1::ShadowComparison* out) {
+  const bool candidate = shadow.pair.shadow == ShadowSide::kCandidate;
+  out->set_variant(VariantName(shadow.pair.answered));
+  out->set_generation(shadow.generation);
+  out->set_shadow(candidate ? VariantName(VariantId::kInt8)
+                            : ShadowSideName(shadow.pair.shadow));
+  out->set_shadow_generation(shadow.shadow_generation);
+  out->set_candidate(candidate);
+  out->set_samples(shadow.sums.samples);
+  if (shadow.sums.samples > 0) {
+    EncodeComparison(shadow.sums.Get(), out->mutable_comparison());
+  }
+  out->set_dropped(shadow.dropped);
+}
+
 void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
   const ServedModelConfig& options = host.config();
   const ModelInfo& info = host.info();
@@ -179,7 +194,10 @@ void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
   }
   const auto routed = host.registry().FindUsual("");
   if (routed.ok()) out->set_default_variant((*routed)->name());
-  out->mutable_routing()->set_int8_percent(host.registry().int8_percent());
+  EncodeRouting(host, out->mutable_routing());
+  for (const ShadowComparison& shadow : host.shadow().comparisons()) {
+    EncodeShadow(shadow, out->add_shadows());
+  }
   const auto candidate = host.registry().candidate();
   if (candidate != nullptr) EncodeVariant(*candidate, out->mutable_candidate());
   const auto previous = host.registry().previous();
@@ -201,6 +219,11 @@ void EncodeModel(const ModelHost& host, v1::ModelStatus* out) {
 }
 
 }  // namespace
+
+void EncodeRouting(const ModelHost& host, v1::Routing* out) {
+  out->set_int8_percent(host.registry().int8_percent());
+  out->set_shadow_percent(host.shadow().percent());
+}
 
 void EncodeProgress(const Progress& progress, v1::Progress* out) {
   out->set_phase(progress.phase);

@@ -8,6 +8,7 @@
 
 namespace quantserve {
 
+void EncodeRouting(const ModelHost& host, v1::Routing* out);
 void EncodeProgress(const Progress& progress, v1::Progress* out);
 void EncodeRun(const QuantizationRun& run, v1::QuantizeResult* out);
 void EncodeOutcome(const EvaluationOutcome& outcome, v1::EvaluateResponse* out);

@@ -1,22 +1,17 @@
 #include "server/rpc/oip_codec.h"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "quant/base/status_macros.h"
 #include "server/core/inference.h"
+#include "server/rpc/oip_parameters.h"
 
 namespace quantserve {
 namespace {
 
 using InputTensor = inference::ModelInferRequest::InferInputTensor;
-
-std::string Quoted(const std::string& text) {
-  return absl::StrCat("\"", absl::CEscape(text.substr(0, 64)), "\"");
-}
 
 absl::StatusOr<v1::DataType> ParseDatatype(const InputTensor& input) {
   if (input.datatype() == "FP32") return v1::FP32;
@@ -87,21 +82,6 @@ absl::Status CheckRaw(const inference::ModelInferRequest& request) {
   return absl::OkStatus();
 }
 
-// None if there is no such parameter, or it is no integer.
-absl::StatusOr<int64_t> IntegerOf(const inference::ModelInferRequest& request,
-                                  const char* name, int64_t otherwise) {
-  const auto at = request.parameters().find(name);
-  if (at == request.parameters().end()) return otherwise;
-  const inference::InferParameter& parameter = at->second;
-  if (parameter.has_int64_param()) return parameter.int64_param();
-  if (parameter.has_uint64_param() &&
-      parameter.uint64_param() <= (uint64_t{1} << 62)) {
-    return static_cast<int64_t>(parameter.uint64_param());
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("parameter ", name, " is no integer"));
-}
-
 // Theirs: 0 is the default, 1 the highest. Ours: the highest is 10.
 int32_t Priority(int64_t theirs) {
   if (theirs <= 0) return 0;
@@ -114,19 +94,37 @@ void SetDuration(const CountedTime& from, inference::StatisticDuration* out) {
   out->set_ns(static_cast<uint64_t>(absl::ToInt64Nanoseconds(from.time)));
 }
 
-int64_t Microseconds(const google::protobuf::Duration& duration) {
-  return duration.seconds() * 1000000 + duration.nanos() / 1000;
+std::string NumberOf(VariantId id) {
+  return absl::StrCat(static_cast<int>(id) + 1);
+}
+
+bool IsNumber(const std::string& version) {
+  return VariantOfVersion(version) != version;
 }
 
 }  // namespace
+
+std::string VariantOfVersion(const std::string& version) {
+  for (const VariantId id : kAllVariants) {
+    if (version == NumberOf(id)) return VariantName(id);
+  }
+  return version;
+}
+
+std::string VersionOf(VariantId id, const std::string& version,
+                      VersionStyle otherwise) {
+  const bool number =
+      version.empty() ? otherwise == VersionStyle::kNumber : IsNumber(version);
+  return number ? NumberOf(id) : VariantName(id);
+}
 
 absl::Status FromOip(const inference::ModelInferRequest& request,
                      v1::PredictRequest* out) {
   QS_RETURN_IF_ERROR(CheckRaw(request));
   out->set_model(request.model_name());
-  out->set_variant(request.model_version());
+  out->set_variant(VariantOfVersion(request.model_version()));
   QS_ASSIGN_OR_RETURN(const int64_t priority,
-                      IntegerOf(request, "priority", 0));
+                      IntegerOf(request.parameters(), "priority", 0));
   out->set_priority(Priority(priority));
   for (int i = 0; i < request.inputs_size(); ++i) {
     const InputTensor& input = request.inputs(i);
@@ -148,7 +146,7 @@ absl::Status OipTimeout(const inference::ModelInferRequest& request,
                         absl::Duration* timeout) {
   *timeout = absl::InfiniteDuration();
   QS_ASSIGN_OR_RETURN(const int64_t microseconds,
-                      IntegerOf(request, "timeout", 0));
+                      IntegerOf(request.parameters(), "timeout", 0));
   if (microseconds < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("parameter timeout is ", microseconds,
@@ -156,51 +154,6 @@ absl::Status OipTimeout(const inference::ModelInferRequest& request,
   }
   if (microseconds > 0) *timeout = absl::Microseconds(microseconds);
   return absl::OkStatus();
-}
-
-absl::Status CheckOipOutputs(const inference::ModelInferRequest& request,
-                             const std::vector<TensorSpec>& specs) {
-  std::set<std::string> left;
-  std::string names;
-  for (const TensorSpec& spec : specs) {
-    left.insert(spec.name);
-    absl::StrAppend(&names, names.empty() ? "" : ", ", spec.name);
-  }
-  for (const auto& output : request.outputs()) {
-    if (left.erase(output.name()) > 0) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat("the model has no output ", Quoted(output.name()),
-                     ", or it is asked for twice; its outputs are: ", names));
-  }
-  return absl::OkStatus();
-}
-
-void ToOip(const inference::ModelInferRequest& request,
-           v1::PredictResponse* response, inference::ModelInferResponse* out) {
-  out->set_model_name(response->model());
-  out->set_model_version(response->variant());
-  auto& parameters = *out->mutable_parameters();
-  parameters["generation"].set_int64_param(response->generation());
-  parameters["batch_size"].set_int64_param(response->batch_size());
-  parameters["queue_us"].set_int64_param(Microseconds(response->queue_time()));
-  parameters["compute_us"].set_int64_param(
-      Microseconds(response->compute_time()));
-  const auto add = [out](v1::Tensor* tensor) {
-    auto* output = out->add_outputs();
-    output->set_name(tensor->name());
-    output->set_datatype("FP32");
-    *output->mutable_shape() = tensor->shape();
-    out->add_raw_output_contents(std::move(*tensor->mutable_data()));
-  };
-  if (request.outputs_size() == 0) {
-    for (v1::Tensor& tensor : *response->mutable_outputs()) add(&tensor);
-    return;
-  }
-  for (const auto& wanted : request.outputs()) {
-    for (v1::Tensor& tensor : *response->mutable_outputs()) {
-      if (tensor.name() == wanted.name()) add(&tensor);
-    }
-  }
 }
 
 const char* OipDatatype(const TensorSpec& spec) {

@@ -9,8 +9,17 @@
 #include "quant/engine/engine.h"
 #include "quantserve/v1/inference.pb.h"
 #include "server/core/inference_statistics.h"
+#include "server/core/variant.h"
 
 namespace quantserve {
+
+// The variant that a version names: "2" is "int8"; any other name stays.
+std::string VariantOfVersion(const std::string& version);
+// What a variant is called by whoever called it `version`, with an empty one
+// `otherwise`: its name, or its number.
+enum class VersionStyle { kName, kNumber };
+std::string VersionOf(VariantId id, const std::string& version,
+                      VersionStyle otherwise = VersionStyle::kName);
 
 // Fills `out` with what the request says. INVALID_ARGUMENT, naming the input,
 // for what has no place in a PredictRequest; what has one is checked where
@@ -22,15 +31,6 @@ absl::Status FromOip(const inference::ModelInferRequest& request,
 // it is not a number of microseconds above 0.
 absl::Status OipTimeout(const inference::ModelInferRequest& request,
                         absl::Duration* timeout);
-
-// INVALID_ARGUMENT if the request wants an output that the model has not, or
-// one of them twice.
-absl::Status CheckOipOutputs(const inference::ModelInferRequest& request,
-                             const std::vector<TensorSpec>& specs);
-
-// Moves the outputs that the request wants into `out`.
-void ToOip(const inference::ModelInferRequest& request,
-           v1::PredictResponse* response, inference::ModelInferResponse* out);
 
 // "INT64" for integers, else "FP32".
 const char* OipDatatype(const TensorSpec& spec);

@@ -5,6 +5,7 @@
 
 #include "quant/base/status_macros.h"
 #include "server/core/steady_clock.h"
+#include "server/rpc/oip_answer.h"
 #include "server/rpc/oip_codec.h"
 #include "server/rpc/prediction.h"
 
@@ -32,10 +33,10 @@ class InferCall final : public UnaryCall {
  private:
   absl::Status Submit() {
     QS_RETURN_IF_ERROR(scope().admission());
-    QS_ASSIGN_OR_RETURN(const ModelHost* model,
-                        scope().FindModel(request_->model_name()));
+    scope().set_id(&request_->id());
+    QS_ASSIGN_OR_RETURN(model_, scope().FindModel(request_->model_name()));
     QS_RETURN_IF_ERROR(FromOip(*request_, &ours_));
-    QS_RETURN_IF_ERROR(CheckOipOutputs(*request_, model->info().outputs));
+    QS_RETURN_IF_ERROR(CheckOipOutputs(*request_, model_->info().outputs));
     absl::Duration timeout;
     QS_RETURN_IF_ERROR(OipTimeout(*request_, &timeout));
     return prediction_.Start(
@@ -45,7 +46,7 @@ class InferCall final : public UnaryCall {
 
   void Answer(const absl::Status& status) {
     if (status.ok()) {
-      ToOip(*request_, &answer_, response_);
+      ToOip(*request_, model_->class_names(), &answer_, response_);
       response_->set_id(request_->id());
     }
     Complete(status);
@@ -63,6 +64,7 @@ class InferCall final : public UnaryCall {
   const inference::ModelInferRequest* const request_;
   inference::ModelInferResponse* const response_;
   const uint64_t ticket_;
+  const ModelHost* model_ = nullptr;  // set by Submit
   v1::PredictRequest ours_;
   v1::PredictResponse answer_;
   Prediction prediction_;
@@ -107,6 +109,12 @@ void Describe(const std::vector<TensorSpec>& specs,
   }
 }
 
+// What a question is about; asking takes no turn of the routing's.
+absl::StatusOr<VariantRegistry::Snapshot> Usual(const ModelHost& model,
+                                                const std::string& version) {
+  return model.registry().FindUsual(VariantOfVersion(version));
+}
+
 // Whether the server was told to serve it.
 bool Offers(const ModelHost& model, VariantId id) {
   return id != VariantId::kBf16 || model.config().model.bf16;
@@ -116,10 +124,12 @@ void AddStatistics(ModelHost* model, const std::string& version,
                    inference::ModelStatisticsResponse* response) {
   for (const VariantId id : kAllVariants) {
     if (!Offers(*model, id)) continue;
-    if (!version.empty() && version != VariantName(id)) continue;
+    if (!version.empty() && VariantOfVersion(version) != VariantName(id)) {
+      continue;
+    }
     inference::ModelStatistics* out = response->add_model_stats();
     out->set_name(model->name());
-    out->set_version(VariantName(id));
+    out->set_version(VersionOf(id, version, VersionStyle::kNumber));
     ToOip(model->metrics().statistics(id).Get(), out);
   }
 }
@@ -167,7 +177,7 @@ grpc::ServerUnaryReactor* OipServiceImpl::ModelReady(
       [this, request, response](CallScope& scope) -> absl::Status {
         QS_ASSIGN_OR_RETURN(const ModelHost* model,
                             scope.FindModel(request->name()));
-        const auto variant = model->registry().Find(request->version());
+        const auto variant = Usual(*model, request->version());
         if (absl::IsNotFound(variant.status())) return variant.status();
         response->set_ready(variant.ok() && !env_.lifecycle->stopping());
         return absl::OkStatus();
@@ -181,8 +191,8 @@ grpc::ServerUnaryReactor* OipServiceImpl::ServerMetadata(
   return AtOnce(env_, context, [this, response](CallScope&) {
     response->set_name("quantserve");
     response->set_version(env_.build.version);
-    for (const char* extension :
-         {"model_configuration", "model_repository", "statistics"}) {
+    for (const char* extension : {"classification", "model_configuration",
+                                  "model_repository", "statistics"}) {
       response->add_extensions(extension);
     }
     return absl::OkStatus();
@@ -197,7 +207,7 @@ grpc::ServerUnaryReactor* OipServiceImpl::ModelMetadata(
       env_, context, [request, response](CallScope& scope) -> absl::Status {
         QS_ASSIGN_OR_RETURN(const ModelHost* model,
                             scope.FindModel(request->name()));
-        QS_RETURN_IF_ERROR(model->registry().Find(request->version()).status());
+        QS_RETURN_IF_ERROR(Usual(*model, request->version()).status());
         response->set_name(model->name());
         for (const VariantId id : kAllVariants) {
           if (model->registry().Get(id) != nullptr) {
@@ -216,15 +226,19 @@ grpc::ServerUnaryReactor* OipServiceImpl::ModelConfig(
     const inference::ModelConfigRequest* request,
     inference::ModelConfigResponse* response) {
   return AtOnce(
-      env_, context, [request, response](CallScope& scope) -> absl::Status {
+      env_, context,
+      [this, request, response](CallScope& scope) -> absl::Status {
         QS_ASSIGN_OR_RETURN(const ModelHost* model,
                             scope.FindModel(request->name()));
-        QS_RETURN_IF_ERROR(model->registry().Find(request->version()).status());
+        QS_RETURN_IF_ERROR(Usual(*model, request->version()).status());
         inference::ModelConfig* config = response->mutable_config();
         config->set_name(model->name());
         config->set_platform("quantserve_torchscript");
         config->set_backend("quantserve");
         config->set_max_batch_size(model->config().model.max_batch);
+        config->mutable_dynamic_batching()->set_max_queue_delay_microseconds(
+            static_cast<uint64_t>(
+                absl::ToInt64Microseconds(env_.serving.max_queue_delay)));
         for (const TensorSpec& spec : model->info().inputs) {
           inference::ModelInput* input = config->add_input();
           input->set_name(spec.name);
@@ -250,8 +264,7 @@ grpc::ServerUnaryReactor* OipServiceImpl::ModelStatistics(
                   ModelHost* only = nullptr;
                   if (!request->name().empty()) {
                     QS_ASSIGN_OR_RETURN(only, scope.FindModel(request->name()));
-                    const auto variant =
-                        only->registry().Find(request->version());
+                    const auto variant = Usual(*only, request->version());
                     if (absl::IsNotFound(variant.status()))
                       return variant.status();
                   }

@@ -80,7 +80,7 @@ for name in ("fp32", "int8"):
     channels = lambda values: [values[c % len(values)] for c in range(3)]
     mean = channels(p.mean or [0.0])
     std = channels(p.std or [1.0])
-    floats = array.array("f", (
+    preprocessed = floats = array.array("f", (
         (pixel * p.scale - mean[i // 1024]) / std[i // 1024]
         for i, pixel in enumerate(pixels)))
     same = inference.PredictRequest(variant=name)
@@ -123,9 +123,50 @@ for name in ("fp32", "int8"):
     ours = predictor.Predict(request(variant=name), timeout=10)
     check(answer.raw_output_contents[0] == ours.outputs[0].data,
           f"OIP: {name} answers as Predict does")
+    # Typed contents, of each kind that a picture may have, with what Triton's
+    # clients add to requests.
+    for datatype, contents in (("UINT8", list(pixels)),
+                               ("FP32", list(preprocessed))):
+        typed = oip.ModelInferRequest(model_name=model.name,
+                                      model_version=name)
+        tensor_in = typed.inputs.add(name=described.inputs[0].name,
+                                     datatype=datatype, shape=[1, 3, 32, 32])
+        if datatype == "UINT8":
+            tensor_in.contents.uint_contents.extend(contents)
+        else:
+            tensor_in.contents.fp32_contents.extend(contents)
+        typed.parameters["sequence_id"].int64_param = 7
+        typed.parameters["sequence_start"].bool_param = True
+        typed.parameters["priority"].uint64_param = 1
+        typed.parameters["timeout"].int64_param = 60_000_000
+        typed.parameters["triton_enable_empty_final_response"].bool_param = True
+        wanted = typed.outputs.add(name=described.outputs[0].name)
+        wanted.parameters["binary_data"].bool_param = True
+        got = server.ModelInfer(typed, timeout=60)
+        check(not got.outputs[0].HasField("contents")
+              and list(got.outputs[0].shape) == [1, len(logits)],
+              f"OIP: {name}, {datatype}: raw answer of that shape")
+        values = array.array("f", got.raw_output_contents[0])
+        check(all(abs(a - b) < 0.05 * max(1, abs(a)) + 0.3
+                  for a, b in zip(array.array("f", ours.outputs[0].data),
+                                  values)),
+              f"OIP: {name}, {datatype}: typed contents give the same")
 rows = server.ModelStatistics(
     oip.ModelStatisticsRequest(name=model.name, version="int8")).model_stats
 check(rows[0].inference_stats.success.count >= 2, "OIP: statistics")
+# perf_analyzer reads versions as numbers.
+rows = server.ModelStatistics(
+    oip.ModelStatisticsRequest(name=model.name)).model_stats
+check([int(row.version) for row in rows] == [1, 2], "OIP: numbered statistics")
+check("statistics" in server.ServerMetadata(
+    oip.ServerMetadataRequest()).extensions, "OIP: extensions")
+check(server.ModelReady(oip.ModelReadyRequest(
+    name=model.name, version="2")).ready, "OIP: version 2 is ready")
+stream = channel.stream_stream(
+    "/inference.GRPCInferenceService/ModelStreamInfer",
+    request_serializer=None, response_deserializer=None)
+check(code_of(lambda: list(stream(iter([b""]), timeout=10)))
+      == grpc.StatusCode.UNIMPLEMENTED, "OIP: no streams, and it says so")
 index = server.RepositoryIndex(oip.RepositoryIndexRequest(ready=True))
 check([m.version for m in index.models] == ["fp32", "int8"], "OIP: index")
 

@@ -111,7 +111,7 @@ TEST_F(OipTest, RefusesWhatMakesNoSense) {
   const Case cases[] = {
       {[](Request* r) { r->set_model_name("x"); }, "no model is named",
        grpc::StatusCode::NOT_FOUND},
-      {[](Request* r) { r->set_model_version("1"); }, "no variant is named",
+      {[](Request* r) { r->set_model_version("4"); }, "no variant is named",
        grpc::StatusCode::NOT_FOUND},
       {[](Request* r) { r->add_raw_input_contents("x"); }, "as well"},
       {[](Request* r) {
@@ -182,7 +182,7 @@ TEST_F(OipTest, DescribesServerAndModels) {
   EXPECT_TRUE(Ask(&Stub::ModelReady, ready).ready());
   ready.set_version("bf16");
   EXPECT_FALSE(Ask(&Stub::ModelReady, ready).ready());
-  ready.set_version("1");
+  ready.set_version("4");
   Ask(&Stub::ModelReady, ready, grpc::StatusCode::NOT_FOUND);
 
   inference::ModelMetadataRequest metadata;
@@ -198,6 +198,7 @@ TEST_F(OipTest, DescribesServerAndModels) {
   config.set_name("fake");
   const auto answer = Ask(&Stub::ModelConfig, config).config();
   EXPECT_EQ(answer.max_batch_size(), 8);
+  EXPECT_TRUE(answer.has_dynamic_batching());
   EXPECT_EQ(answer.input(0).data_type(), inference::TYPE_FP32);
   EXPECT_THAT(answer.input(0).dims(), ElementsAre(3, 2, 2));
 
@@ -225,6 +226,64 @@ TEST_F(OipTest, CountsWhatItDid) {
   EXPECT_EQ(int8.batch_stats(0).batch_size(), 1);
   EXPECT_GT(int8.last_inference(), 1600000000000);
   EXPECT_EQ(Ask(&Stub::ModelStatistics, {}).model_stats_size(), 2);
+}
+
+// perf_analyzer reads the versions in statistics as numbers, and ends if they
+// are none.
+TEST_F(OipTest, WhoeverNumbersVersionsIsAnsweredInNumbers) {
+  StartWithStub();
+  ASSERT_TRUE(Call(Infer("2")).ok());
+  EXPECT_EQ(response_.model_version(), "2");
+  ASSERT_TRUE(Call(Infer("int8")).ok());
+  EXPECT_EQ(response_.model_version(), "int8");
+  inference::ModelReadyRequest ready;
+  ready.set_name("fake");
+  ready.set_version("1");
+  EXPECT_TRUE(Ask(&Stub::ModelReady, ready).ready());
+  inference::ModelStatisticsRequest request;
+  request.set_name("fake");
+  const auto all = Ask(&Stub::ModelStatistics, request);
+  ASSERT_EQ(all.model_stats_size(), 2);
+  EXPECT_EQ(all.model_stats(0).version(), "1");
+  EXPECT_EQ(all.model_stats(1).version(), "2");
+  EXPECT_EQ(all.model_stats(1).inference_stats().queue().count(), 2);
+  request.set_version("2");
+  EXPECT_EQ(Ask(&Stub::ModelStatistics, request).model_stats(0).version(), "2");
+}
+
+TEST_F(OipTest, ClassifiesAnOutputOnRequest) {
+  StartWithStub();
+  inference::ModelInferRequest request = Infer("fp32");
+  auto* output = request.add_outputs();
+  output->set_name("logits");
+  (*output->mutable_parameters())["classification"].set_int64_param(2);
+  ASSERT_TRUE(Call(request).ok());
+  EXPECT_EQ(response_.outputs(0).datatype(), "BYTES");
+  EXPECT_THAT(response_.outputs(0).shape(), ElementsAre(1, 2));
+  EXPECT_EQ(response_.raw_output_contents(0),
+            std::string("\x0f\0\0\0", 4) + "3.000000:3:bird" +
+                std::string("\x0f\0\0\0", 4) + "2.000000:2:fish");
+  // No more than there are.
+  (*output->mutable_parameters())["classification"].set_int64_param(9);
+  ASSERT_TRUE(Call(request).ok());
+  EXPECT_THAT(response_.outputs(0).shape(), ElementsAre(1, 4));
+  (*output->mutable_parameters())["classification"].set_int64_param(0);
+  EXPECT_THAT(Call(request).error_message(),
+              HasSubstr("\"logits\" is 0, want 1 or more"));
+}
+
+TEST_F(OipTest, QuestionsTakeNoTurnOfTheRouting) {
+  options_.models[0].rollout.int8_percent = 50;
+  StartWithStub();
+  int int8 = 0;
+  for (int i = 0; i < 100; ++i) {
+    inference::ModelReadyRequest ready;
+    ready.set_name("fake");
+    EXPECT_TRUE(Ask(&Stub::ModelReady, ready).ready());
+    ASSERT_TRUE(Call(Infer()).ok());
+    int8 += response_.model_version() == "int8" ? 1 : 0;
+  }
+  EXPECT_EQ(int8, 50);
 }
 
 TEST_F(OipTest, SaysWhenItIsNotReady) {

@@ -147,12 +147,21 @@ struct SecurityConfig {
   bool allow_plaintext_token = false;
 };
 
+enum class LogFormat { kPlain, kJson };
+enum class LogLevel { kDebug, kInfo, kWarn, kError };
+
+struct LogConfig {
+  LogFormat format = LogFormat::kPlain;
+  LogLevel level = LogLevel::kInfo;  // and above; debug tells of every call
+};
+
 struct ServerOptions {
   // At least one, names differing.
   std::vector<ServedModelConfig> models = {ServedModelConfig()};
   ServingConfig serving;
   NetworkConfig network;
   SecurityConfig security;
+  LogConfig log;
 
   // As above; where there are several models the message names the model.
   absl::Status Validate() const;

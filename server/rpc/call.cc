@@ -2,8 +2,8 @@
 
 #include "quant/base/status_macros.h"
 #include "server/core/steady_clock.h"
+#include "server/rpc/log.h"
 #include "server/rpc/status_mapping.h"
-#include "spdlog/spdlog.h"
 
 namespace quantserve {
 
@@ -56,11 +56,27 @@ grpc::Status CallScope::FinishMessage(const absl::Status& status) {
   metrics.Record(rpc_, variant_,
                  static_cast<absl::StatusCode>(mapped.error_code()),
                  SteadyNow() - arrived_);
-  if (!status.ok()) {
-    spdlog::debug("{} from {}: {}", RpcName(rpc_), context_->peer(),
-                  status.ToString());
-  }
+  Log(status);
   return mapped;
+}
+
+void CallScope::Log(const absl::Status& status) const {
+  // What an operator did is worth a line; what strangers try must not fill the
+  // disk.
+  const LogLevel level =
+      IsPublic(rpc_) || !admission_.ok() ? LogLevel::kDebug : LogLevel::kInfo;
+  if (!LogsAt(level)) return;
+  CallRecord record;
+  record.rpc = RpcName(rpc_);
+  record.status = status;
+  record.duration = SteadyNow() - arrived_;
+  record.peer = context_->peer();
+  if (model_ != nullptr) record.model = model_->name();
+  if (variant_ != kNoVariant) {
+    record.variant = VariantName(static_cast<VariantId>(variant_));
+  }
+  if (id_ != nullptr) record.id = *id_;
+  LogCall(level, record);
 }
 
 }  // namespace quantserve

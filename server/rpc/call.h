@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -53,6 +54,8 @@ class CallScope {
   // As ModelRepository::Find; the call counts as that model's from then on.
   absl::StatusOr<ModelHost*> FindModel(absl::string_view name);
   void set_variant(VariantId id) { variant_ = static_cast<int>(id); }
+  // What the caller calls it, for the log; kept until Finish.
+  void set_id(const std::string* id) { id_ = id; }
 
   // To be called once, with what the call came to: records and logs it and
   // returns what to finish the reactor with.
@@ -61,6 +64,8 @@ class CallScope {
   grpc::Status FinishMessage(const absl::Status& status);
 
  private:
+  void Log(const absl::Status& status) const;
+
   const Rpc rpc_;
   const RpcEnvironment& env_;
   grpc::CallbackServerContext* const context_;
@@ -68,6 +73,7 @@ class CallScope {
   const absl::Status admission_;
   ModelHost* model_ = nullptr;
   int variant_ = kNoVariant;
+  const std::string* id_ = nullptr;  // may stay null
 };
 
 // A unary call that deletes itself.

@@ -275,6 +275,32 @@ void FillSecurity(const v1::ServerConfig& config, SecurityConfig* security) {
   security->allow_plaintext_token = config.allow_plaintext_token();
 }
 
+absl::StatusOr<LogFormat> ParseLogFormat(absl::string_view name) {
+  if (name == "plain") return LogFormat::kPlain;
+  if (name == "json") return LogFormat::kJson;
+  return absl::InvalidArgumentError(
+      absl::StrCat("log_format is \"", name, "\", want plain or json"));
+}
+
+absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "info") return LogLevel::kInfo;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "error") return LogLevel::kError;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "log_level is \"", name, "\", want debug, info, warn or error"));
+}
+
+absl::Status FillLog(const v1::ServerConfig& config, LogConfig* log) {
+  if (config.has_log_format()) {
+    QS_ASSIGN_OR_RETURN(log->format, ParseLogFormat(config.log_format()));
+  }
+  if (config.has_log_level()) {
+    QS_ASSIGN_OR_RETURN(log->level, ParseLogLevel(config.log_level()));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status FillOptions(const v1::ServerConfig& config,
                          ServerOptions* options) {
   QS_RETURN_IF_ERROR(FillModels(config, &options->models));
@@ -289,6 +315,7 @@ absl::Status FillOptions(const v1::ServerConfig& config,
   }
   FillNetwork(config, &options->network);
   FillSecurity(config, &options->security);
+  QS_RETURN_IF_ERROR(FillLog(config, &options->log));
   return options->Validate();
 }
 

@@ -197,7 +197,12 @@ ABSL_FLAG(
     "beyond it calls are refused with RESOURCE_EXHAUSTED or UNAVAILABLE.");
 ABSL_FLAG(bool, allow_plaintext_token, false,
           "Takes the token without TLS, on a network that is trusted.");
-ABSL_FLAG(bool, verbose, false, "Logs every failed call.");
+ABSL_FLAG(std::string, log_format, "plain",
+          "plain: lines for people; json: an object on each line.");
+ABSL_FLAG(std::string, log_level, "info",
+          "What is logged, and what is worse: debug (every call), info "
+          "(administrative calls, what is served), warn, error.");
+ABSL_FLAG(bool, verbose, false, "Short for --log_level=debug.");
 ABSL_FLAG(bool, version, false, "Prints the version and exits.");
 
 namespace quantserve {
@@ -311,6 +316,9 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(max_connection_age_seconds);
   QS_OVERLAY(reply_timeout_seconds);
   QS_OVERLAY(receive_buffer_bytes);
+  QS_OVERLAY(log_format);
+  QS_OVERLAY(log_level);
+  if (absl::GetFlag(FLAGS_verbose)) config->set_log_level("debug");
   QS_OVERLAY(admin_port);
   QS_OVERLAY(admin_token_file);
   QS_OVERLAY(tls_cert);
@@ -353,7 +361,7 @@ const CommandLine& ServerCommandLine() {
        {"Security",
         {"admin_port", "admin_token_file", "admin_clients", "tls_cert",
          "tls_key", "tls_client_ca", "allow_plaintext_token"}},
-       {"Other", {"config", "verbose", "version"}}},
+       {"Other", {"config", "log_format", "log_level", "verbose", "version"}}},
       "Example:\n"
       "  quantserve_server --model=resnet20.pt \\\n"
       "      --calibration_shard=calibration.bin --test_shard=test.bin \\\n"
@@ -376,6 +384,5 @@ absl::StatusOr<v1::ServerConfig> ConfigFromFlags(
 }
 
 bool VersionRequested() { return absl::GetFlag(FLAGS_version); }
-bool VerboseRequested() { return absl::GetFlag(FLAGS_verbose); }
 
 }  // namespace quantserve

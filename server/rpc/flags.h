@@ -19,7 +19,5 @@ absl::StatusOr<v1::ServerConfig> ConfigFromFlags(
     const std::set<std::string>& given);
 
 bool VersionRequested();
-// --verbose: log every failed call.
-bool VerboseRequested();
 
 }  // namespace quantserve

@@ -1,8 +1,7 @@
 #include "server/rpc/listener.h"
 
-#include <grpc/support/log.h>
+#include <grpc/grpc.h>
 
-#include <atomic>
 #include <chrono>
 
 #include "absl/memory/memory.h"
@@ -12,20 +11,11 @@
 #include "grpcpp/resource_quota.h"
 #include "grpcpp/server_builder.h"
 #include "server/core/metrics_listener.h"
-#include "spdlog/spdlog.h"
+#include "server/core/steady_clock.h"
+#include "server/rpc/log.h"
 
 namespace quantserve {
 namespace {
-
-// While binding, gRPC logs several lines for what we report in one.
-std::atomic<bool> grpc_errors_are_news{true};
-
-void LogGrpc(gpr_log_func_args* args) {
-  const bool error = args->severity == GPR_LOG_SEVERITY_ERROR;
-  const bool news = error && grpc_errors_are_news.load();
-  spdlog::log(news ? spdlog::level::warn : spdlog::level::debug, "grpc: {}",
-              args->message);
-}
 
 // How long a peer may take to become one: TCP, TLS and HTTP/2's first frame.
 constexpr absl::Duration kHandshake = absl::Seconds(10);
@@ -69,8 +59,6 @@ void BoundConnections(const ConnectionConfig& limits, int queue_capacity,
 
 }  // namespace
 
-void RouteGrpcLog() { gpr_set_log_function(LogGrpc); }
-
 Listener::Listener(const RpcEnvironment& env)
     : inference_(env, env.serving.stream_window),
       quantization_(env),
@@ -93,9 +81,11 @@ absl::StatusOr<std::unique_ptr<Listener>> Listener::Start(
   builder.RegisterService(&listener->inference_);
   builder.RegisterService(&listener->quantization_);
   builder.RegisterService(&listener->oip_);
-  grpc_errors_are_news = false;
-  listener->server_ = builder.BuildAndStart();
-  grpc_errors_are_news = true;
+  {
+    // It logs several lines for what we report in one.
+    const QuietGrpc quiet;
+    listener->server_ = builder.BuildAndStart();
+  }
   if (listener->server_ == nullptr || listener->port_ == 0) {
     return absl::UnavailableError(absl::StrCat(
         "cannot listen on ", HostPort(options.address, options.port),
@@ -119,15 +109,21 @@ void Listener::SetServing(bool serving) {
 
 void Listener::SetServing(const std::string& name, bool serving) {
   MutexLock lock(&health_mu_);
-  health_names_.insert(name);
-  server_->GetHealthCheckService()->SetServingStatus(name, serving && !ended_);
+  const bool shown = serving && !health_ended_;
+  const auto [at, fresh] = shown_.try_emplace(name, shown);
+  // gRPC tells watchers again what they know.
+  if (!fresh && at->second == shown) return;
+  at->second = shown;
+  server_->GetHealthCheckService()->SetServingStatus(name, shown);
 }
 
 // gRPC's own Shutdown would take kLiveName along.
 void Listener::EndServing() {
   MutexLock lock(&health_mu_);
-  ended_ = true;
-  for (const std::string& name : health_names_) {
+  health_ended_ = true;
+  for (auto& [name, shown] : shown_) {
+    if (!shown) continue;
+    shown = false;
     server_->GetHealthCheckService()->SetServingStatus(name, false);
   }
 }

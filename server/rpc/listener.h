@@ -2,7 +2,7 @@
 #pragma once
 
 #include <memory>
-#include <set>
+#include <map>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -52,12 +52,16 @@ class Listener {
   OipServiceImpl oip_;
   std::unique_ptr<grpc::Server> server_;
   int port_ = 0;
-  Mutex health_mu_;
-  std::set<std::string> health_names_ ABSL_GUARDED_BY(health_mu_);
-  bool ended_ ABSL_GUARDED_BY(health_mu_) = false;
-};
 
-// Sends what gRPC logs to our log; call once, before anything of gRPC.
-void RouteGrpcLog();
+  Mutex health_mu_;
+  std::map<std::string, bool> shown_ ABSL_GUARDED_BY(health_mu_);
+  bool health_ended_ ABSL_GUARDED_BY(health_mu_) = false;
+
+  bool ended_ = false;
+  std::thread leaving_;  // waits for what is in flight
+  Mutex mu_;
+  CondVar changed_;
+  bool left_ ABSL_GUARDED_BY(mu_) = false;  // nothing is in flight any more
+};
 
 }  // namespace quantserve

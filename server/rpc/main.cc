@@ -11,10 +11,10 @@
 #include "absl/synchronization/mutex.h"
 #include "server/rpc/config.h"
 #include "server/rpc/flags.h"
+#include "server/rpc/log.h"
 #include "server/rpc/quant_server.h"
 #include "server/rpc/stop_signal.h"
 #include "server/rpc/version.h"
-#include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
 
 namespace quantserve {
@@ -48,12 +48,19 @@ int Fail(const absl::Status& status, ExitCode code) {
   std::_Exit(kFailed);
 }
 
+// The same once the log is set up: a reader of JSON gets JSON.
+int Fail(const absl::Status& status, const LogConfig& log) {
+  if (log.format == LogFormat::kPlain) return Fail(status, kFailed);
+  spdlog::error("{}", std::string(status.message()));
+  return kFailed;
+}
+
 int Serve(ServerOptions options) {
   StopSignal stop;
   auto parts = LoadParts(&options);
-  if (!parts.ok()) return Fail(parts.status(), kFailed);
+  if (!parts.ok()) return Fail(parts.status(), options.log);
   auto server = QuantServer::Listen(options, *std::move(parts));
-  if (!server.ok()) return Fail(server.status(), kFailed);
+  if (!server.ok()) return Fail(server.status(), options.log);
 
   stop.OnStop([&server] {
     spdlog::info("stopping: finishing what is in flight");
@@ -64,7 +71,7 @@ int Serve(ServerOptions options) {
     stop.Await();
   } else if (!stop.came()) {
     stop.Disarm();
-    return Fail(started, kFailed);
+    return Fail(started, options.log);
   }
   stop.Disarm();
   if (!(*server)->Shutdown()) {
@@ -80,9 +87,7 @@ int Main(const std::vector<std::string>& arguments) {
   // Debian builds Abseil with its search for cycles of locks, which watches
   // every lock that gRPC takes.
   absl::SetMutexDeadlockDetectionMode(absl::OnDeadlockCycle::kIgnore);
-  spdlog::set_default_logger(spdlog::stderr_color_mt("quantserve"));
-  spdlog::set_pattern("%Y-%m-%d %H:%M:%S.%e %^%L%$ %v");
-  RouteGrpcLog();
+  SetUpLog({});
   const CommandLine& line = ServerCommandLine();
   const auto parsed = Parse(line, arguments);
   if (!parsed.ok()) return Fail(parsed.status(), kUsage);
@@ -94,11 +99,11 @@ int Main(const std::vector<std::string>& arguments) {
     std::printf("quantserve_server %s\n", kVersion);
     return kOk;
   }
-  if (VerboseRequested()) spdlog::set_level(spdlog::level::debug);
   const auto config = ConfigFromFlags(parsed->given);
   if (!config.ok()) return Fail(config.status(), kUsage);
   auto options = ToServerOptions(*config);
   if (!options.ok()) return Fail(options.status(), kUsage);
+  SetUpLog(options->log);
   return Serve(*std::move(options));
 }
 

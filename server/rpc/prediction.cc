@@ -40,6 +40,7 @@ absl::Time DeadlineOf(const grpc::CallbackServerContext& context) {
 }
 
 absl::Status Prediction::Fill(CallScope* scope, InferenceRequest* inference) {
+  scope->set_id(&request_->id());
   QS_ASSIGN_OR_RETURN(model_, scope->FindModel(request_->model()));
   QS_ASSIGN_OR_RETURN(inference->variant,
                       model_->registry().Find(request_->variant()));

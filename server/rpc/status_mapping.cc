@@ -16,6 +16,18 @@ bool IsOurFault(absl::StatusCode code) {
          code == absl::StatusCode::kDataLoss;
 }
 
+// A name that a message repeats may be as long as a message may be, and a
+// status travels in headers. Never ends within a character.
+std::string Shortened(absl::string_view message) {
+  constexpr size_t kMost = 2048;
+  if (message.size() <= kMost) {
+    return {message.data(), message.size()};
+  }
+  size_t end = kMost;
+  while (end > 0 && (message[end] & 0xc0) == 0x80) --end;
+  return absl::StrCat(message.substr(0, end), "...");
+}
+
 }  // namespace
 
 grpc::Status ToGrpcStatus(const absl::Status& status) {
@@ -27,9 +39,8 @@ grpc::Status ToGrpcStatus(const absl::Status& status) {
     return {grpc::StatusCode::INTERNAL,
             absl::StrCat("internal error ", number, ", see the server's log")};
   }
-  const absl::string_view message = status.message();
   return {static_cast<grpc::StatusCode>(status.code()),
-          std::string(message.data(), message.size())};
+          Shortened(status.message())};
 }
 
 }  // namespace quantserve

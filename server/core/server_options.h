@@ -46,6 +46,8 @@ struct NamedShard {
 
 struct QuantizationConfig {
   std::vector<NamedShard> shards;
+  // A directory whose entries requests may name as well; empty: none.
+  std::string shard_dir;
   // Names in `shards`. Without a calibration shard only FP32 is served until a
   // Quantize names one; without a test shard variants are compared on a
   // held-out part of the calibration shard.

@@ -1,7 +1,9 @@
 #include "server/core/shard_store.h"
 
+#include <set>
 #include <utility>
 
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -36,7 +38,9 @@ absl::Status CheckInputs(const Shard& shard,
 
 }  // namespace
 
-ShardStore::ShardStore(const std::vector<NamedShard>& shards) {
+ShardStore::ShardStore(const std::vector<NamedShard>& shards,
+                       const std::string& directory)
+    : directory_(directory) {
   MutexLock lock(&mu_);
   for (const NamedShard& shard : shards) {
     entries_[shard.name] = {shard.path, nullptr};
@@ -61,39 +65,49 @@ absl::StatusOr<Shard> ShardStore::Read(const std::string& path,
 
 absl::StatusOr<std::shared_ptr<const Shard>> ShardStore::Pin(
     const std::string& name) {
-  QS_RETURN_IF_ERROR(Check(name));
-  std::string path;
+  QS_ASSIGN_OR_RETURN(const Entry entry, Find(name));
   Expected expected;
   {
     MutexLock lock(&mu_);
-    path = entries_[name].path;
     expected = expected_;
   }
-  QS_ASSIGN_OR_RETURN(Shard shard, Read(path, expected));
+  QS_ASSIGN_OR_RETURN(Shard shard, Read(entry.path, expected));
   auto pinned = std::make_shared<const Shard>(std::move(shard));
   MutexLock lock(&mu_);
   entries_[name].pinned = pinned;
   return pinned;
 }
 
-absl::Status ShardStore::Check(absl::string_view name) const {
-  MutexLock lock(&mu_);
-  if (entries_.count(std::string(name)) > 0) return absl::OkStatus();
-  std::vector<std::string> names;
-  for (const auto& entry : entries_) names.push_back(entry.first);
+absl::StatusOr<ShardStore::Entry> ShardStore::Find(
+    absl::string_view name) const {
+  {
+    MutexLock lock(&mu_);
+    const auto at = entries_.find(std::string(name));
+    if (at != entries_.end()) return at->second;
+  }
+  auto path = directory_.Resolve(name);
+  if (path.ok()) return Entry{*std::move(path), nullptr};
+  if (!absl::IsNotFound(path.status())) return path.status();
+  constexpr size_t kMostNamed = 20;
+  std::vector<std::string> names = this->names();
+  const bool more = names.size() > kMostNamed;
+  if (more) names.resize(kMostNamed);
   return absl::NotFoundError(absl::StrCat(
-      "no shard is named \"", name,
-      "\", there are: ", names.empty() ? "none" : absl::StrJoin(names, ", ")));
+      "no shard is named \"", absl::CHexEscape(name.substr(0, 64)),
+      "\", there are: ", names.empty() ? "none" : absl::StrJoin(names, ", "),
+      more ? ", ..." : ""));
+}
+
+absl::Status ShardStore::Check(absl::string_view name) const {
+  return Find(name).status();
 }
 
 absl::StatusOr<std::shared_ptr<const Shard>> ShardStore::Load(
     const std::string& name) const {
-  QS_RETURN_IF_ERROR(Check(name));
-  Entry entry;
+  QS_ASSIGN_OR_RETURN(const Entry entry, Find(name));
   Expected expected;
   {
     MutexLock lock(&mu_);
-    entry = entries_.find(name)->second;
     expected = expected_;
   }
   if (entry.pinned != nullptr) return entry.pinned;
@@ -108,10 +122,11 @@ absl::StatusOr<std::shared_ptr<const Shard>> ShardStore::Load(
 }
 
 std::vector<std::string> ShardStore::names() const {
+  std::set<std::string> names;
+  for (std::string& name : directory_.Names()) names.insert(std::move(name));
   MutexLock lock(&mu_);
-  std::vector<std::string> names;
-  for (const auto& entry : entries_) names.push_back(entry.first);
-  return names;
+  for (const auto& entry : entries_) names.insert(entry.first);
+  return {names.begin(), names.end()};
 }
 
 }  // namespace quantserve

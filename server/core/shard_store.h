@@ -11,13 +11,17 @@
 #include "quant/base/mutex.h"
 #include "quant/data/shard.h"
 #include "server/core/server_options.h"
+#include "server/core/shard_directory.h"
 
 namespace quantserve {
 
 // Thread-safe.
 class ShardStore {
  public:
-  explicit ShardStore(const std::vector<NamedShard>& shards);
+  // `directory` may be empty, see ShardDirectory; a shard of the list hides an
+  // entry of its name.
+  explicit ShardStore(const std::vector<NamedShard>& shards,
+                      const std::string& directory = "");
 
   // How every shard is read from now on, and what it must hold for each input
   // of the model; none: whatever the shard holds.
@@ -27,7 +31,8 @@ class ShardStore {
   // ReadShard's errors, path included: for the operator.
   absl::StatusOr<std::shared_ptr<const Shard>> Pin(const std::string& name);
 
-  // OK if a shard has that name, else NOT_FOUND with the names that there are.
+  // OK if a shard has that name, else NOT_FOUND with the names that there are,
+  // or what ShardDirectory says of it.
   absl::Status Check(absl::string_view name) const;
 
   // The pinned shard, else read anew. NOT_FOUND for an unknown name,
@@ -50,6 +55,10 @@ class ShardStore {
   static absl::StatusOr<Shard> Read(const std::string& path,
                                     const Expected& expected);
 
+  // Of the list, or of the directory.
+  absl::StatusOr<Entry> Find(absl::string_view name) const;
+
+  const ShardDirectory directory_;
   mutable Mutex mu_;
   Expected expected_ ABSL_GUARDED_BY(mu_);
   std::map<std::string, Entry, std::less<>> entries_ ABSL_GUARDED_BY(mu_);

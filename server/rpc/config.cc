@@ -129,6 +129,7 @@ absl::Status FillQuantization(const v1::ServerConfig& config,
   for (const v1::ShardConfig& shard : config.shard()) {
     quantization->shards.push_back({shard.name(), shard.path()});
   }
+  quantization->shard_dir = config.shard_dir();
   quantization->calibration_shard = ResolveShard(
       config.calibration_shard(), "calibration", &quantization->shards);
   quantization->test_shard =

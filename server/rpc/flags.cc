@@ -59,6 +59,10 @@ ABSL_FLAG(std::string, test_shard, "",
 ABSL_FLAG(std::vector<std::string>, shard, {},
           "More shards that requests may name: NAME=PATH, with commas between "
           "them.");
+ABSL_FLAG(
+    std::string, shard_dir, "",
+    "Directory of shards that requests may name by the names of its files "
+    "and folders. Links that lead out of it are refused.");
 ABSL_FLAG(int32_t, resize, quantserve::ImageOptions().resize,
           "Images of a folder: pixels of the shorter side, as torchvision's "
           "Resize has it. 0: not resized.");
@@ -279,6 +283,7 @@ void OverlayScalars(const std::set<std::string>& given,
   QS_OVERLAY(artifact_dir);
   QS_OVERLAY(calibration_shard);
   QS_OVERLAY(test_shard);
+  QS_OVERLAY(shard_dir);
   QS_OVERLAY(resize);
   QS_OVERLAY(crop);
   QS_OVERLAY(interpolation);
@@ -341,10 +346,10 @@ const CommandLine& ServerCommandLine() {
         {"model", "model_name", "sample_shape", "mean", "std", "scale",
          "labels", "engine", "bf16", "cache_dir", "artifact_dir"}},
        {"Quantization",
-        {"calibration_shard", "test_shard", "shard", "range_method", "samples",
-         "bias_correction", "equalize", "keep_fp32", "max_drop",
-         "budget_sqnr_db", "min_speedup", "max_accuracy_drop", "min_agreement",
-         "min_sqnr_db"}},
+        {"calibration_shard", "test_shard", "shard", "shard_dir",
+         "range_method", "samples", "bias_correction", "equalize", "keep_fp32",
+         "max_drop", "budget_sqnr_db", "min_speedup", "max_accuracy_drop",
+         "min_agreement", "min_sqnr_db"}},
        {"Reading shards",
         {"resize", "crop", "interpolation", "max_samples", "max_sample_bytes",
          "draw_seed"}},

@@ -86,7 +86,10 @@ absl::StatusOr<ModelParts> LoadModel(ServedModelConfig* options) {
     QS_ASSIGN_OR_RETURN(parts.class_names,
                         ReadLabels(options->model.labels_path));
   }
-  parts.shards = std::make_unique<ShardStore>(options->quantization.shards);
+  const std::string& shard_dir = options->quantization.shard_dir;
+  QS_RETURN_IF_ERROR(ShardDirectory(shard_dir).Check());
+  parts.shards =
+      std::make_unique<ShardStore>(options->quantization.shards, shard_dir);
   QS_ASSIGN_OR_RETURN(const auto read, ReadShards(options, parts.shards.get()));
 
   ModelOptions model;

@@ -1,5 +1,8 @@
 // The small parts of the core: options, hold-out, life cycle, shards.
+#include <unistd.h>
+
 #include <atomic>
+#include <filesystem>
 #include <functional>
 #include <string>
 #include <thread>
@@ -213,6 +216,93 @@ TEST(ShardStoreTest, APinnedShardIsReadOnce) {
   const auto pinned = store.Pin("mine");
   ASSERT_TRUE(pinned.ok()) << pinned.status();
   EXPECT_EQ(*store.Load("mine"), *pinned);
+}
+
+// A directory with samples in it, and others beside it.
+class ShardDirectoryTest : public ::testing::Test {
+ protected:
+  ShardDirectoryTest() {
+    std::filesystem::remove_all(root_);
+    std::filesystem::create_directories(root_ + "/shards/folder");
+    inside_ = testing::WriteFakeShard(4, name_ + "/shards/a.npy");
+    outside_ = testing::WriteFakeShard(4, name_ + "/b.npy");
+  }
+  ~ShardDirectoryTest() override { std::filesystem::remove_all(root_); }
+
+  absl::StatusCode CodeOf(const std::string& name) const {
+    return store_.Load(name).status().code();
+  }
+
+  // Tests may run beside each other.
+  const std::string name_ = "shard_directory." + std::to_string(getpid());
+  const std::string root_ = ::testing::TempDir() + name_;
+  std::string inside_, outside_;
+  ShardStore store_{{}, root_ + "/shards"};
+};
+
+TEST_F(ShardDirectoryTest, WhatLiesInItIsNamedByItsFile) {
+  const auto shard = store_.Load("a.npy");
+  ASSERT_TRUE(shard.ok()) << shard.status();
+  EXPECT_EQ((*shard)->size(), 4);
+  EXPECT_TRUE(store_.Check("a.npy").ok());
+  EXPECT_THAT(store_.names(), ::testing::ElementsAre("a.npy", "folder"));
+  // What is put there later counts.
+  testing::WriteFakeShard(5, name_ + "/shards/later.npy");
+  EXPECT_EQ((*store_.Load("later.npy"))->size(), 5);
+  std::filesystem::remove(root_ + "/shards/later.npy");
+  EXPECT_EQ(CodeOf("later.npy"), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ShardDirectoryTest, NoNameLeadsOutOfIt) {
+  for (const std::string name :
+       {"../b.npy", "..", ".", "", "/etc/passwd", "folder/../../b.npy",
+        "./a.npy", "folder/", "a.npy/", "..%2fb.npy", "a.npy\n"}) {
+    EXPECT_EQ(CodeOf(name), absl::StatusCode::kNotFound) << name;
+  }
+  EXPECT_EQ(CodeOf(outside_), absl::StatusCode::kNotFound);
+  EXPECT_EQ(CodeOf(inside_), absl::StatusCode::kNotFound);
+  EXPECT_EQ(CodeOf(std::string("a.npy\0", 6)), absl::StatusCode::kNotFound);
+}
+
+TEST_F(ShardDirectoryTest, LinksMayLeadToOtherPlacesInside) {
+  std::filesystem::create_symlink(inside_, root_ + "/shards/alias.npy");
+  EXPECT_EQ(CodeOf("alias.npy"), absl::StatusCode::kOk);
+}
+
+TEST_F(ShardDirectoryTest, LinksThatLeadOutAreRefused) {
+  const std::string dir = root_ + "/shards/";
+  std::filesystem::create_symlink(outside_, dir + "absolute.npy");
+  std::filesystem::create_symlink("../b.npy", dir + "relative.npy");
+  std::filesystem::create_symlink("absolute.npy", dir + "chain.npy");
+  std::filesystem::create_symlink("nowhere", dir + "broken.npy");
+  std::filesystem::create_symlink("circle.npy", dir + "circle.npy");
+  std::filesystem::create_directory_symlink(root_, dir + "up");
+  std::filesystem::create_symlink(outside_, dir + "folder/image.png");
+  for (const char* name : {"absolute.npy", "relative.npy", "chain.npy",
+                           "broken.npy", "circle.npy", "up", "folder"}) {
+    const absl::Status status = store_.Load(name).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition) << name;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(name));
+    EXPECT_THAT(std::string(status.message()),
+                ::testing::Not(HasSubstr(root_)));
+  }
+  // A name that begins like the directory's is another directory.
+  std::filesystem::create_directories(root_ + "/shards2");
+  std::filesystem::create_directory_symlink(root_ + "/shards2", dir + "twin");
+  EXPECT_EQ(CodeOf("twin"), absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(ShardDirectoryTest, AListedShardHidesAnEntryOfItsName) {
+  ShardStore store({{"a.npy", testing::WriteFakeShard(7, "other.npy")}},
+                   root_ + "/shards");
+  EXPECT_EQ((*store.Load("a.npy"))->size(), 7);
+}
+
+TEST_F(ShardDirectoryTest, AFileIsNoDirectory) {
+  EXPECT_TRUE(ShardDirectory("").Check().ok());
+  EXPECT_TRUE(ShardDirectory(root_).Check().ok());
+  EXPECT_EQ(ShardDirectory(inside_).Check().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 TEST(ShardStoreTest, ChecksTheSampleShape) {

@@ -44,7 +44,8 @@ class ServiceTest : public ::testing::Test {
       ModelParts& model = parts.models.emplace_back();
       model.pipeline =
           testing::MakeFakePipeline(controls_, served.model.preprocessing);
-      model.shards = std::make_unique<ShardStore>(served.quantization.shards);
+      model.shards = std::make_unique<ShardStore>(
+          served.quantization.shards, served.quantization.shard_dir);
       model.class_names = {"cat", "dog", "fish", "bird"};
     }
     parts.build = {"1.2.3", "GNU 12", "1.13"};

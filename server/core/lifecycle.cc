@@ -44,17 +44,26 @@ void Lifecycle::Leave() {
   if (--in_flight_ == 0) idle_.NotifyAll();
 }
 
-bool Lifecycle::AwaitIdle(absl::Duration quiet, absl::Duration timeout) {
+void Lifecycle::AwaitQuiet(absl::Duration quiet, absl::Duration timeout) {
   const absl::Time deadline = SteadyNow() + timeout;
   MutexLock lock(&mu_);
   while (true) {
     const absl::Time now = SteadyNow();
-    if (in_flight_ == 0 && now - last_call_ >= quiet) return true;
-    if (now >= deadline) return in_flight_ == 0;
-    absl::Time wake = deadline;
-    if (in_flight_ == 0) wake = std::min(wake, last_call_ + quiet);
+    const absl::Time wake = std::min(deadline, last_call_ + quiet);
+    if (now >= wake) return;
     idle_.WaitFor(&mu_, wake - now);
   }
+}
+
+bool Lifecycle::AwaitIdle(absl::Duration timeout) {
+  const absl::Time deadline = SteadyNow() + timeout;
+  MutexLock lock(&mu_);
+  while (in_flight_ > 0) {
+    const absl::Time now = SteadyNow();
+    if (now >= deadline) return false;
+    idle_.WaitFor(&mu_, deadline - now);
+  }
+  return true;
 }
 
 }  // namespace quantserve

@@ -34,9 +34,11 @@ class Lifecycle {
   // Counts it out.
   void Leave();
 
-  // Waits until nothing is in flight and no call has come for `quiet`, refused
-  // ones included; false if `timeout` passed with calls still in flight.
-  bool AwaitIdle(absl::Duration quiet, absl::Duration timeout);
+  // Waits until no call has come for `quiet`, refused ones included, but no
+  // longer than `timeout`.
+  void AwaitQuiet(absl::Duration quiet, absl::Duration timeout);
+  // Waits until nothing is in flight; false if `timeout` passed before.
+  bool AwaitIdle(absl::Duration timeout);
 
  private:
   mutable Mutex mu_;

@@ -276,22 +276,6 @@ void FillSecurity(const v1::ServerConfig& config, SecurityConfig* security) {
   security->allow_plaintext_token = config.allow_plaintext_token();
 }
 
-absl::StatusOr<LogFormat> ParseLogFormat(absl::string_view name) {
-  if (name == "plain") return LogFormat::kPlain;
-  if (name == "json") return LogFormat::kJson;
-  return absl::InvalidArgumentError(
-      absl::StrCat("log_format is \"", name, "\", want plain or json"));
-}
-
-absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
-  if (name == "debug") return LogLevel::kDebug;
-  if (name == "info") return LogLevel::kInfo;
-  if (name == "warn") return LogLevel::kWarn;
-  if (name == "error") return LogLevel::kError;
-  return absl::InvalidArgumentError(absl::StrCat(
-      "log_level is \"", name, "\", want debug, info, warn or error"));
-}
-
 absl::Status FillLog(const v1::ServerConfig& config, LogConfig* log) {
   if (config.has_log_format()) {
     QS_ASSIGN_OR_RETURN(log->format, ParseLogFormat(config.log_format()));
@@ -321,6 +305,22 @@ absl::Status FillOptions(const v1::ServerConfig& config,
 }
 
 }  // namespace
+
+absl::StatusOr<LogFormat> ParseLogFormat(absl::string_view name) {
+  if (name == "plain") return LogFormat::kPlain;
+  if (name == "json") return LogFormat::kJson;
+  return absl::InvalidArgumentError(
+      absl::StrCat("log_format is \"", name, "\", want plain or json"));
+}
+
+absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name) {
+  if (name == "debug") return LogLevel::kDebug;
+  if (name == "info") return LogLevel::kInfo;
+  if (name == "warn") return LogLevel::kWarn;
+  if (name == "error") return LogLevel::kError;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "log_level is \"", name, "\", want debug, info, warn or error"));
+}
 
 absl::StatusOr<v1::ServerConfig> ReadConfigFile(const std::string& path) {
   QS_ASSIGN_OR_RETURN(const std::string text,

@@ -24,6 +24,11 @@ absl::StatusOr<ServerOptions> ToServerOptions(const v1::ServerConfig& config);
 // "NAME=PATH", or "PATH" with the file's name without its ending as NAME.
 NamedShard ParseNamedShard(absl::string_view text);
 
+// "plain", "json"; "debug", "info", "warn", "error". INVALID_ARGUMENT for any
+// other.
+absl::StatusOr<LogFormat> ParseLogFormat(absl::string_view name);
+absl::StatusOr<LogLevel> ParseLogLevel(absl::string_view name);
+
 // One class name on each line; blank lines at the end don't count. NOT_FOUND,
 // or INVALID_ARGUMENT if a line is empty or the file holds none or more than
 // 65,536 names.

@@ -128,9 +128,31 @@ void Listener::EndServing() {
   }
 }
 
+void Listener::GoAway() {
+  if (server_ == nullptr || ended_ || leaving_.joinable()) return;
+  leaving_ = std::thread([this] {
+    // gRPC says it at once and then waits. How long is Shutdown's to say.
+    server_->Shutdown(std::chrono::system_clock::now() +
+                      std::chrono::hours(24 * 365));
+    MutexLock lock(&mu_);
+    left_ = true;
+    changed_.NotifyAll();
+  });
+}
+
 void Listener::Shutdown(absl::Duration grace) {
-  if (server_ == nullptr) return;
-  server_->Shutdown(absl::ToChronoTime(absl::Now() + grace));
+  if (server_ == nullptr || ended_) return;
+  GoAway();
+  ended_ = true;
+  const absl::Time deadline = SteadyNow() + grace;
+  {
+    MutexLock lock(&mu_);
+    while (!left_ && SteadyNow() < deadline) {
+      changed_.WaitFor(&mu_, deadline - SteadyNow());
+    }
+  }
+  grpc_server_cancel_all_calls(server_->c_server());
+  leaving_.join();
   server_->Wait();
 }
 

@@ -1,9 +1,11 @@
 // A gRPC port: services, health, reflection.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <map>
 #include <string>
+#include <thread>
 
 #include "absl/status/statusor.h"
 #include "grpcpp/server.h"
@@ -41,7 +43,11 @@ class Listener {
   void SetServing(const std::string& name, bool serving);
   // NOT_SERVING for every name but kLiveName, for good.
   void EndServing();
-  // Stops listening; calls that still run are cancelled when `grace` is over.
+  // Stops listening and says so on every connection (GOAWAY), so that clients
+  // look for another server. What is in flight goes on. Never blocks.
+  void GoAway();
+  // The same, if it has not been said, and the end: calls that still run are
+  // cancelled when `grace` is over.
   void Shutdown(absl::Duration grace);
 
  private:

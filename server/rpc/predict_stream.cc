@@ -21,7 +21,8 @@ void PredictStreamCall::Start() {
     finished_ = true;
   }
   watched_.Sending();
-  Finish({grpc::StatusCode::UNAVAILABLE, "the server is shutting down"});
+  CallScope scope(Rpc::kPredictStream, env_, context_);
+  Finish(scope.Finish(absl::UnavailableError("the server is shutting down")));
 }
 
 void PredictStreamCall::OnReadDone(bool ok) {

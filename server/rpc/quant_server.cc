@@ -266,12 +266,13 @@ bool QuantServer::Shutdown() {
     lifecycle_.BecomeDraining();
   }
   const absl::Time deadline = absl::Now() + options_.network.drain;
-  bool finished =
-      lifecycle_.AwaitIdle(absl::ZeroDuration(), options_.network.drain);
-  // Until each client has heard of it: a call that reaches gRPC between its
-  // shutdown and the client's notice of it would end as CANCELLED.
-  const absl::Duration left = deadline - absl::Now();
-  if (finished) lifecycle_.AwaitIdle(kQuiet, std::min(kMaxLinger, left));
+  // Until each client that calls has heard of it: a call that reaches gRPC
+  // between its going away and the client's notice would end as CANCELLED.
+  lifecycle_.AwaitQuiet(kQuiet, std::min(kMaxLinger, options_.network.drain));
+  for (Listener* listener : {listener_.get(), admin_listener_.get()}) {
+    if (listener != nullptr) listener->GoAway();
+  }
+  bool finished = lifecycle_.AwaitIdle(deadline - absl::Now());
   finished &= pool_.Drain(deadline - absl::Now());
   // Our calls are over, or late; health watchers never end by themselves.
   for (Listener* listener : {listener_.get(), admin_listener_.get()}) {

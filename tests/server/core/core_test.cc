@@ -164,14 +164,13 @@ TEST(LifecycleTest, DrainingRefusesCallsAndIsTheEnd) {
   lifecycle.BecomeDraining();
   EXPECT_EQ(lifecycle.Enter().code(), absl::StatusCode::kUnavailable);
   EXPECT_FALSE(lifecycle.BecomeReady());
-  EXPECT_FALSE(
-      lifecycle.AwaitIdle(absl::ZeroDuration(), absl::Milliseconds(1)));
+  EXPECT_FALSE(lifecycle.AwaitIdle(absl::Milliseconds(1)));
   std::thread leaver([&lifecycle] { lifecycle.Leave(); });
-  EXPECT_TRUE(lifecycle.AwaitIdle(absl::ZeroDuration(), absl::Minutes(1)));
+  EXPECT_TRUE(lifecycle.AwaitIdle(absl::Minutes(1)));
   // A call that is refused puts the quiet off.
   EXPECT_TRUE(absl::IsUnavailable(lifecycle.Enter()));
   const absl::Time refused = SteadyNow();
-  EXPECT_TRUE(lifecycle.AwaitIdle(absl::Milliseconds(20), absl::Minutes(1)));
+  lifecycle.AwaitQuiet(absl::Milliseconds(20), absl::Minutes(1));
   EXPECT_GE(SteadyNow() - refused, absl::Milliseconds(19));
   leaver.join();
 }

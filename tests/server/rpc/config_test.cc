@@ -464,5 +464,16 @@ TEST(StatusMappingTest, KeepsPathsAndPointersToItself) {
   }
 }
 
+TEST(ConfigTest, LogFormatsAndLevelsAreParsed) {
+  EXPECT_EQ(*ParseLogFormat("json"), LogFormat::kJson);
+  EXPECT_EQ(*ParseLogLevel("warn"), LogLevel::kWarn);
+  EXPECT_EQ(
+      ParseLogFormat("xml").status(),
+      absl::InvalidArgumentError("log_format is \"xml\", want plain or json"));
+  EXPECT_EQ(ParseLogLevel("loud").status(),
+            absl::InvalidArgumentError(
+                "log_level is \"loud\", want debug, info, warn or error"));
+}
+
 }  // namespace
 }  // namespace quantserve

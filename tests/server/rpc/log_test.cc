@@ -115,16 +115,5 @@ TEST(LogTest, LongEntriesAreCut) {
   EXPECT_THAT(EscapeForLog(std::string(10000, 'x')), SizeIs(4096));
 }
 
-TEST(LogTest, NamesAreParsed) {
-  EXPECT_EQ(*ParseLogFormat("json"), LogFormat::kJson);
-  EXPECT_EQ(*ParseLogLevel("warn"), LogLevel::kWarn);
-  EXPECT_EQ(
-      ParseLogFormat("xml").status(),
-      absl::InvalidArgumentError("log_format is \"xml\", want plain or json"));
-  EXPECT_EQ(ParseLogLevel("loud").status(),
-            absl::InvalidArgumentError(
-                "log_level is \"loud\", want debug, info, warn or error"));
-}
-
 }  // namespace
 }  // namespace quantserve

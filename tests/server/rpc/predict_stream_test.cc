@@ -161,6 +161,17 @@ TEST_F(PredictStreamTest, AnIdleStreamIsNotAbandoned) {
   EXPECT_TRUE(stream_->Finish().ok());
 }
 
+TEST_F(PredictStreamTest,
+       ADrainingServerTakesNoNewStreamAndSaysWhenToTryAgain) {
+  Start();
+  server_->BeginShutdown();
+  const auto stub = v1::InferenceService::NewStub(channel_);
+  const auto stream = stub->PredictStream(&context_);
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(
+      context_.GetServerTrailingMetadata().count("grpc-retry-pushback-ms"), 1);
+}
+
 // Peers that vanish in the middle leave nothing behind.
 TEST_F(PredictStreamTest, AHundredVanishingClientsLeaveTheServerAsItWas) {
   options_.serving.queue_capacity = 64;

@@ -2,13 +2,16 @@
 // sockets with real TLS.
 #include <cstdlib>
 #include <fstream>
+#include <set>
 #include <sstream>
 
 #include "gmock/gmock.h"
+#include "inference/grpc_service.pb.h"
 #include "server/rpc/security.h"
 #include "spdlog/sinks/ostream_sink.h"
 #include "spdlog/spdlog.h"
 #include "tests/server/rpc/service_fixture.h"
+#include "tests/testing/generic_call.h"
 
 namespace quantserve {
 namespace {
@@ -113,6 +116,59 @@ TEST_F(AuthTest, TheMainPortRefusesAdministrationWithoutCredentials) {
   // The rest is for everybody.
   EXPECT_TRUE(client_->Predict(Request()).ok());
   EXPECT_TRUE(client_->GetStatus().ok());
+}
+
+// All of them, also those that are added one day: to be public, a method must
+// be written down here.
+TEST_F(AuthTest, WhateverTheFlagsStrangersMayCallWhatIsPublicOnly) {
+  const std::set<std::string> open = {
+      "/quantserve.v1.QuantizationService/GetStatus",
+      "/quantserve.v1.InferenceService/Predict",
+      "/quantserve.v1.InferenceService/PredictStream",
+      "/inference.GRPCInferenceService/ServerLive",
+      "/inference.GRPCInferenceService/ServerReady",
+      "/inference.GRPCInferenceService/ModelReady",
+      "/inference.GRPCInferenceService/ServerMetadata",
+      "/inference.GRPCInferenceService/ModelMetadata",
+      "/inference.GRPCInferenceService/ModelInfer",
+      "/inference.GRPCInferenceService/ModelConfig",
+      "/inference.GRPCInferenceService/ModelStatistics",
+      "/inference.GRPCInferenceService/RepositoryIndex"};
+  std::vector<std::string> closed;
+  for (const auto* message :
+       {v1::GetStatusRequest::descriptor(), v1::PredictRequest::descriptor(),
+        inference::ModelInferRequest::descriptor()}) {
+    const auto* service = message->file()->service(0);
+    for (int i = 0; i < service->method_count(); ++i) {
+      const std::string method =
+          "/" + service->full_name() + "/" + service->method(i)->name();
+      if (open.count(method) == 0) closed.push_back(method);
+    }
+  }
+  ASSERT_GE(closed.size(), 5);
+  std::vector<SecurityConfig> flags(4);
+  for (SecurityConfig& config : flags) config.admin_port = 0;
+  flags[1].admin_port = -1;
+  flags[2].admin_token_file = Write("token", kToken);
+  flags[3] = flags[2];
+  flags[3].allow_plaintext_token = true;
+  for (const SecurityConfig& config : flags) {
+    server_.reset();
+    options_.security = config;
+    Start();
+    for (const std::string& method : closed) {
+      EXPECT_EQ(testing::CallWithBytes(channel_, method, "").error_code(),
+                grpc::StatusCode::UNAUTHENTICATED)
+          << method;
+      for (const char* wrong : {"Bearer ", "Bearer x", "", "Basic eDp4"}) {
+        EXPECT_EQ(testing::CallWithBytes(channel_, method, "",
+                                         {{"authorization", wrong}})
+                      .error_code(),
+                  grpc::StatusCode::PERMISSION_DENIED)
+            << method << " " << wrong;
+      }
+    }
+  }
 }
 
 TEST_F(AuthTest, TheAdministrativePortNeedsNoCredentials) {

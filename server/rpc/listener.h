@@ -3,7 +3,6 @@
 
 #include <map>
 #include <memory>
-#include <map>
 #include <string>
 #include <thread>
 

@@ -109,7 +109,7 @@ def photograph(page, height, output):
 def main():
     source, build, model, output = (
         pathlib.Path(p).resolve() for p in sys.argv[1:5])
-    flags = ["--queue=32", "--workers=2"]
+    flags = ["--queue=32", "--workers=2", "--shadow_percent=20"]
     with Stand(source, build, flags, model) as stand:
         stand.ctl("wait")
         start = time.time()

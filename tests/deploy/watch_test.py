@@ -168,7 +168,8 @@ def check_names(scrape, queries):
 
 
 def main():
-    with Stand(source, build, ["--max_accuracy_drop=0.1", "--queue=8"]) as stand:
+    flags = ["--max_accuracy_drop=0.1", "--queue=8", "--shadow_percent=20"]
+    with Stand(source, build, flags) as stand:
         stand.ctl("wait")
         put_everything_on(stand)
         queries = Queries(stand)

@@ -27,10 +27,11 @@ class PredictCall final : public UnaryCall {
 
  private:
   void OnCancel() override { env_.pool->Cancel(ticket_); }
-  // OnDone is short. gRPC asks this, of its own reactors as of ours, and would
-  // else hand the end of each call to another thread, at a tenth of what it
-  // spends on a call. A version that does not ask only costs that again.
-  bool InternalInlineable() override { return true; }
+  // OnDone is short, but for shadows. gRPC asks this, of its own reactors as of
+  // ours, and would else hand the end of each call to another thread, at a
+  // tenth of what it spends on a call. A version that does not ask only costs
+  // that again.
+  bool InternalInlineable() override { return !prediction_.shadowed(); }
   void OnDone() override {
     prediction_.AfterAnswer();
     delete this;

@@ -192,7 +192,7 @@ TEST(LifecycleTest, EndsWhileManyCallsComeAndGo) {
   while (calls < 100) std::this_thread::yield();
   EXPECT_TRUE(lifecycle.BecomeLameDuck());
   lifecycle.BecomeDraining();
-  EXPECT_TRUE(lifecycle.AwaitIdle(absl::ZeroDuration(), absl::Minutes(1)));
+  EXPECT_TRUE(lifecycle.AwaitIdle(absl::Minutes(1)));
   for (std::thread& caller : callers) caller.join();
   EXPECT_TRUE(absl::IsUnavailable(lifecycle.Enter()));
 }

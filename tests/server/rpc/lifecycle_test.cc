@@ -126,8 +126,8 @@ class Http2Connection {
     while (Read(&head)) {
       const auto byte = [&](int i) { return static_cast<uint8_t>(head[i]); };
       std::string payload((byte(0) << 16) + (byte(1) << 8) + byte(2), '\0');
-      if (byte(3) == type) return true;
       if (!Read(&payload)) return false;
+      if (byte(3) == type) return true;
     }
     return false;
   }

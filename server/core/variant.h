@@ -15,19 +15,9 @@
 #include "quant/eval/gate.h"
 #include "quant/pipeline/pipeline.h"
 #include "server/core/compute_estimate.h"
+#include "server/core/variant_id.h"
 
 namespace quantserve {
-
-// The closed set of variants: metrics have one series for each.
-enum class VariantId { kFp32, kInt8, kBf16 };
-inline constexpr VariantId kAllVariants[] = {VariantId::kFp32, VariantId::kInt8,
-                                             VariantId::kBf16};
-inline constexpr int kVariantCount = 3;
-
-// "fp32", "int8", "bf16".
-const char* VariantName(VariantId id);
-// None for any other name.
-std::optional<VariantId> ParseVariant(absl::string_view name);
 
 class ModelMetrics;
 

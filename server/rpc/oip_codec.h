@@ -9,7 +9,7 @@
 #include "quant/engine/engine.h"
 #include "quantserve/v1/inference.pb.h"
 #include "server/core/inference_statistics.h"
-#include "server/core/variant.h"
+#include "server/core/variant_id.h"
 
 namespace quantserve {
 

@@ -4,6 +4,7 @@
 
 #include "google/protobuf/util/message_differencer.h"
 #include "server/core/inference.h"
+#include "server/rpc/oip_answer.h"
 #include "server/rpc/oip_codec.h"
 #include "server/rpc/tensor_codec.h"
 #include "tests/fuzz/check.h"
@@ -30,13 +31,28 @@ inference::ModelInferRequest WithRawContents(
 void CheckTranslated(const inference::ModelInferRequest& request,
                      const v1::PredictRequest& ours) {
   QS_FUZZ_CHECK(ours.model() == request.model_name());
-  QS_FUZZ_CHECK(ours.variant() == request.model_version());
+  QS_FUZZ_CHECK(ours.variant() == VariantOfVersion(request.model_version()));
   QS_FUZZ_CHECK(ours.inputs_size() == request.inputs_size());
   QS_FUZZ_CHECK(ours.priority() >= kLowestPriority &&
                 ours.priority() <= kHighestPriority);
   v1::PredictRequest again;
   QS_FUZZ_CHECK(FromOip(WithRawContents(request, ours), &again).ok());
   QS_FUZZ_CHECK(MessageDifferencer::Equals(ours, again));
+}
+
+// As many strings as the shape says, each with its length before it, and
+// nothing else.
+void CheckStrings(const std::string& data, size_t count) {
+  size_t at = 0;
+  for (size_t i = 0; i < count; ++i) {
+    uint32_t size;
+    QS_FUZZ_CHECK(data.size() - at >= sizeof(size));
+    std::memcpy(&size, data.data() + at, sizeof(size));
+    at += sizeof(size);
+    QS_FUZZ_CHECK(data.size() - at >= size);
+    at += size;
+  }
+  QS_FUZZ_CHECK(at == data.size());
 }
 
 void CheckReply(const inference::ModelInferRequest& request, const Model& model,
@@ -46,16 +62,21 @@ void CheckReply(const inference::ModelInferRequest& request, const Model& model,
   v1::PredictResponse response;
   MakeOutputs(model.outputs, batch, &response);
   inference::ModelInferResponse reply;
-  ToOip(request, &response, &reply);
+  ToOip(request, {"one", "two"}, &response, &reply);
   const int outputs = request.outputs_size() > 0
                           ? request.outputs_size()
                           : static_cast<int>(model.outputs.size());
   QS_FUZZ_CHECK(reply.outputs_size() == outputs);
   QS_FUZZ_CHECK(reply.raw_output_contents_size() == outputs);
   for (int i = 0; i < outputs; ++i) {
-    size_t bytes = sizeof(float);
-    for (const int64_t dim : reply.outputs(i).shape()) bytes *= dim;
-    QS_FUZZ_CHECK(reply.raw_output_contents(i).size() == bytes);
+    size_t count = 1;
+    for (const int64_t dim : reply.outputs(i).shape()) count *= dim;
+    const std::string& data = reply.raw_output_contents(i);
+    if (reply.outputs(i).datatype() == "BYTES") {
+      CheckStrings(data, count);
+    } else {
+      QS_FUZZ_CHECK(data.size() == count * sizeof(float));
+    }
     QS_FUZZ_CHECK(request.outputs_size() == 0 ||
                   reply.outputs(i).name() == request.outputs(i).name());
   }

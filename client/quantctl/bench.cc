@@ -38,11 +38,10 @@ absl::StatusOr<Setup> Prepare(int64_t default_requests) {
   auto client = Connect();
   if (!client.ok()) return client.status();
   setup.client = *std::move(client);
-  const auto status = setup.client->GetStatus();
-  if (!status.ok()) return status.status();
-  auto model = OnlyModel(*status);
+  auto model = AskForModel(setup.client.get());
   if (!model.ok()) return model.status();
   setup.model = *std::move(model);
+  setup.request.set_model(setup.model.name());
   auto given = ReadInput(setup.model);
   if (!given.ok()) return given.status();
   AddInputs(given->has_value() ? **given : RandomInput(setup.model),
@@ -214,7 +213,7 @@ absl::Status RunCompare(const Arguments&) {
 
 Command BenchCommand() {
   FlagGroup load = ClosedLoopFlags();
-  load.flags.push_back("variant");
+  load.flags.insert(load.flags.begin(), {"model", "variant"});
   return {
       "bench",
       {"Sends a load of Predict calls and prints rates, latencies and errors. "
@@ -231,11 +230,13 @@ Command BenchCommand() {
 }
 
 Command CompareCommand() {
+  FlagGroup load = ClosedLoopFlags();
+  load.flags.insert(load.flags.begin(), "model");
   return {"compare",
           {"Sends Predict calls to each variant in turn and prints latency "
            "beside accuracy and size.",
            "quantctl compare [flags]",
-           {ClosedLoopFlags(), InputFlags(), CommonFlags()},
+           {load, InputFlags(), CommonFlags()},
            "p50 and p99 are what this client sees, from call to answer; "
            "compute is the median\nof what the server's worker spends on a "
            "request. Each speed-up is that of the\nmedian before it against "

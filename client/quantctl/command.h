@@ -48,7 +48,8 @@ absl::StatusOr<bool> JsonRequested();         // where it may not
 absl::StatusOr<ClientOptions> ConnectionOptions();
 absl::StatusOr<std::unique_ptr<Client>> Connect();
 std::string ServerTarget();
-// --variant and --samples, of several sub-commands.
+// --model, --variant and --samples, of several sub-commands.
+std::string ModelFlag();
 std::string VariantFlag();
 int64_t SamplesFlag();
 

@@ -26,6 +26,8 @@ ABSL_FLAG(std::string, tls_cert, "",
 ABSL_FLAG(std::string, tls_key, "", "PEM file with its key.");
 ABSL_FLAG(std::string, format, "table",
           "What to print: table or json; bench also csv.");
+ABSL_FLAG(std::string, model, "",
+          "Which of the server's models; needed if it has several.");
 ABSL_FLAG(std::string, variant, "",
           "fp32 or int8; bench takes several, with commas between them. "
           "Default: int8 once it has passed its gate, else fp32.");
@@ -126,6 +128,7 @@ absl::StatusOr<std::unique_ptr<Client>> Connect() {
 }
 
 std::string ServerTarget() { return absl::GetFlag(FLAGS_server); }
+std::string ModelFlag() { return absl::GetFlag(FLAGS_model); }
 std::string VariantFlag() { return absl::GetFlag(FLAGS_variant); }
 int64_t SamplesFlag() { return absl::GetFlag(FLAGS_samples); }
 

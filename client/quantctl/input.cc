@@ -244,11 +244,18 @@ void AddInputs(const Input& input, v1::PredictRequest* request) {
   }
 }
 
-absl::StatusOr<v1::ModelStatus> OnlyModel(
-    const v1::GetStatusResponse& response) {
-  if (response.models_size() == 1) return response.models(0);
-  return absl::InternalError(absl::StrCat(
-      "the server describes ", response.models_size(), " models, not one"));
+absl::StatusOr<v1::ModelStatus> AskForModel(Client* client) {
+  v1::GetStatusRequest request;
+  request.set_model(ModelFlag());
+  const auto response = client->GetStatus(request);
+  if (!response.ok()) return response.status();
+  if (response->models_size() == 1) return response->models(0);
+  std::string names;
+  for (const v1::ModelStatus& model : response->models()) {
+    absl::StrAppend(&names, names.empty() ? "" : ", ", model.name());
+  }
+  return UsageError(
+      absl::StrCat("flag --model is missing, the server has several: ", names));
 }
 
 }  // namespace quantserve

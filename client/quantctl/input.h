@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "client/cli/command_line.h"
+#include "client/client.h"
 #include "quantserve/v1/inference.pb.h"
 #include "quantserve/v1/quantization.pb.h"
 #include "quantserve/v1/tensor.pb.h"
@@ -32,8 +33,8 @@ Input RandomInput(const v1::ModelStatus& model);
 
 void AddInputs(const Input& input, v1::PredictRequest* request);
 
-// The model that `response` describes.
-absl::StatusOr<v1::ModelStatus> OnlyModel(
-    const v1::GetStatusResponse& response);
+// What the server says of --model, or of the only one that it has. A usage
+// error if it has several and the flag names none.
+absl::StatusOr<v1::ModelStatus> AskForModel(Client* client);
 
 }  // namespace quantserve

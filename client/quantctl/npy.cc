@@ -13,6 +13,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 
 namespace quantserve {
@@ -69,9 +70,11 @@ absl::StatusOr<Header> ReadHeader(const ReadFn& read) {
                      std::strchr("fiub", type[2]) != nullptr &&
                      std::strchr("1248", type[3]) != nullptr;
   if (!plain || (type[2] == 'f' && type[3] < '4')) {
-    return Bad(absl::StrCat("has elements of type ",
-                            absl::CHexEscape(type.substr(0, 32)),
-                            ", expected <f4, <f8 or integers"));
+    return Bad(
+        absl::StrCat("has elements of type ",
+                     absl::StrReplaceAll(absl::CHexEscape(type.substr(0, 32)),
+                                         {{"\\'", "'"}}),  // those around it
+                     ", expected <f4, <f8 or integers"));
   }
   header.kind = type[2];
   header.width = type[3] - '0';

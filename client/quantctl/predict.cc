@@ -81,9 +81,7 @@ absl::Status Run(const Arguments&) {
   if (!json.ok()) return json.status();
   const auto client = Connect();
   if (!client.ok()) return client.status();
-  const auto status = (*client)->GetStatus();
-  if (!status.ok()) return status.status();
-  const auto model = OnlyModel(*status);
+  const auto model = AskForModel(client->get());
   if (!model.ok()) return model.status();
   const auto input = ReadInput(*model);
   if (!input.ok()) return input.status();
@@ -91,6 +89,7 @@ absl::Status Run(const Arguments&) {
     return UsageError("no input: give --image, --shard or --raw");
   }
   v1::PredictRequest request;
+  request.set_model(model->name());
   request.set_variant(VariantFlag());
   int64_t outputs = 1;
   for (int64_t dim : model->outputs(0).shape()) outputs *= dim;
@@ -113,7 +112,9 @@ Command PredictCommand() {
   return {"predict",
           {"Runs the model on one input and prints the largest outputs.",
            "quantctl predict --image=FILE [flags]",
-           {InputFlags(), {"Request", {"variant", "top_k"}}, CommonFlags()},
+           {InputFlags(),
+            {"Request", {"model", "variant", "top_k"}},
+            CommonFlags()},
            "Example:\n  quantctl predict --shard=test.bin --index=3 "
            "--variant=int8\n",
            0},

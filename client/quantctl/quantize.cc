@@ -79,6 +79,7 @@ class ProgressBar {
 
 v1::QuantizeRequest RequestFromFlags() {
   v1::QuantizeRequest request;
+  request.set_model(ModelFlag());
   request.set_range_method(absl::GetFlag(FLAGS_range_method));
   request.set_calibration_shard(absl::GetFlag(FLAGS_shard));
   request.set_samples(SamplesFlag());
@@ -163,8 +164,8 @@ Command QuantizeCommand() {
            "the result if it passes its gate.",
            "quantctl quantize [flags]",
            {{"Quantization",
-             {"shard", "samples", "range_method", "bias_correction", "equalize",
-              "keep_fp32", "dry_run", "hold", "reuse_artifact"}},
+             {"model", "shard", "samples", "range_method", "bias_correction",
+              "equalize", "keep_fp32", "dry_run", "hold", "reuse_artifact"}},
             {"Budget", {"max_drop", "min_sqnr_db", "min_speedup"}},
             {"Output", {"layers", "report"}},
             AdminFlags()},

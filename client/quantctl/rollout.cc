@@ -8,8 +8,6 @@
 #include "client/quantctl/replicas.h"
 #include "client/quantctl/report.h"
 
-ABSL_FLAG(std::string, model, "",
-          "Which of the server's models; needed if it has several.");
 ABSL_FLAG(int64_t, generation, 0,
           "The candidate's generation, to be sure which one it is. Default: "
           "whichever there is.");
@@ -46,7 +44,7 @@ absl::Status RunPromote(const Arguments&) {
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
   v1::PromoteRequest request;
-  request.set_model(absl::GetFlag(FLAGS_model));
+  request.set_model(ModelFlag());
   request.set_generation(absl::GetFlag(FLAGS_generation));
   return OnEachServer([&](const Turn& turn) {
     return Print(turn, turn.client->Promote(request), *json);
@@ -57,7 +55,7 @@ absl::Status RunRollback(const Arguments&) {
   const auto json = JsonRequested();
   if (!json.ok()) return json.status();
   v1::RollbackRequest request;
-  request.set_model(absl::GetFlag(FLAGS_model));
+  request.set_model(ModelFlag());
   return OnEachServer([&](const Turn& turn) {
     return Print(turn, turn.client->Rollback(request), *json);
   });
@@ -73,7 +71,7 @@ absl::Status RunRoute(const Arguments&) {
         "flag --int8_percent or --shadow_percent is missing, want 0 to 100");
   }
   v1::SetRoutingRequest request;
-  request.set_model(absl::GetFlag(FLAGS_model));
+  request.set_model(ModelFlag());
   if (int8_percent.has_value()) request.set_int8_percent(*int8_percent);
   if (shadow_percent.has_value()) request.set_shadow_percent(*shadow_percent);
   return OnEachServer([&](const Turn& turn) -> absl::Status {

@@ -20,7 +20,9 @@ absl::Status RunStatus(const Arguments&) {
   if (!json.ok()) return json.status();
   const auto client = Connect();
   if (!client.ok()) return client.status();
-  const auto status = (*client)->GetStatus();
+  v1::GetStatusRequest request;
+  request.set_model(ModelFlag());
+  const auto status = (*client)->GetStatus(request);
   if (!status.ok()) return status.status();
   std::fputs((*json ? ToJson(*status) : StatusText(*status)).c_str(), stdout);
   return absl::OkStatus();
@@ -32,6 +34,7 @@ absl::Status RunEvaluate(const Arguments&) {
   const auto client = Connect();
   if (!client.ok()) return client.status();
   v1::EvaluateRequest request;
+  request.set_model(ModelFlag());
   request.set_variant(VariantFlag());
   request.set_shard(absl::GetFlag(FLAGS_shard));
   request.set_samples(SamplesFlag());
@@ -58,7 +61,7 @@ Command StatusCommand() {
           {"Prints what the server serves: variants, engines, accuracy, "
            "latency, size.",
            "quantctl status [flags]",
-           {CommonFlags()},
+           {{"Model", {"model"}}, CommonFlags()},
            "",
            0},
           RunStatus};
@@ -69,7 +72,8 @@ Command EvaluateCommand() {
           {"Measures the accuracy and latency of a variant on a shard of the "
            "server.",
            "quantctl evaluate [flags]",
-           {{"Evaluation", {"variant", "shard", "samples"}}, CommonFlags()},
+           {{"Evaluation", {"model", "variant", "shard", "samples"}},
+            CommonFlags()},
            "Example:\n  quantctl evaluate --variant=int8 --shard=test\n",
            0},
           RunEvaluate};

@@ -257,5 +257,48 @@ TEST_F(OperationsTest, ShadowsCompareWhatEachVariantAnswers) {
   EXPECT_THAT(status, ContainsRegex("int8 +1 +int8 candidate +2 "));
 }
 
+TEST_F(OperationsTest, QuantctlSaysWhichOfSeveralModels) {
+  TestModel several = model_;
+  several.model.clear();
+  std::string config;
+  for (const char* name : {"first", "second"}) {
+    absl::StrAppend(&config, "models { model: \"", model_.model,
+                    "\" model_name: \"", name, "\" samples: 64 }\n");
+  }
+  ServerProcess server(
+      several,
+      {"--config=" + testing::WriteBytes("several.textproto", config)});
+  server.AwaitReady();
+  const auto run = [&](std::vector<std::string> words) {
+    words.insert(words.begin(), absl::StrCat(QUANTSERVE_BIN_DIR, "/quantctl"));
+    words.insert(words.end(), {"--server=" + server.target()});
+    return RunProcess(words);
+  };
+  const std::string input = "--shard=" + model_.test;
+  const Finished unnamed = run({"predict", input});
+  EXPECT_EQ(unnamed.code, 2);
+  EXPECT_THAT(unnamed.err, HasSubstr("--model is missing, the server has "
+                                     "several: first, second"));
+  EXPECT_EQ(run({"quantize", "--samples=32"}).code, 1);
+  EXPECT_EQ(run({"predict", input, "--model=third"}).code, 1);
+  for (const std::vector<std::string>& words :
+       std::vector<std::vector<std::string>>{{"predict", input},
+                                             {"quantize", "--samples=32"},
+                                             {"evaluate", "--samples=8"},
+                                             {"bench", "--requests=20"},
+                                             {"compare", "--requests=20"},
+                                             {"status"}}) {
+    std::vector<std::string> named = words;
+    named.emplace_back("--model=second");
+    const Finished finished = run(named);
+    EXPECT_EQ(finished.code, 0) << words[0] << ": " << finished.err;
+  }
+  // Only what was named was quantized again.
+  const auto status = server.NewClient()->GetStatus();
+  ASSERT_TRUE(status.ok()) << status.status();
+  EXPECT_EQ(status->models(0).variants(1).generation(), 1);
+  EXPECT_EQ(status->models(1).variants(1).generation(), 2);
+}
+
 }  // namespace
 }  // namespace quantserve

@@ -67,12 +67,13 @@ TestModel FindShared(const std::string& name, const std::string& shards,
 
 std::vector<std::string> TestModel::Command() const {
   std::vector<std::string> command = {
-      absl::StrCat(kBin, "/quantserve_server"), "--model=" + model,
+      absl::StrCat(kBin, "/quantserve_server"),
       "--calibration_shard=" + calibration, "--test_shard=" + test,
       "--cache_dir=" + CacheDirectory(),
       // What is tested is what this build decides, not an earlier one.
       "--artifact_dir=none"};
   command.insert(command.end(), preprocessing.begin(), preprocessing.end());
+  if (!model.empty()) command.push_back("--model=" + model);
   if (!labels.empty()) command.push_back("--labels=" + labels);
   return command;
 }

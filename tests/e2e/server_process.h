@@ -14,8 +14,9 @@ namespace quantserve::testing {
 
 // A model with its shards, and the flags that serve it.
 struct TestModel {
-  std::string name;  // "" if it is not there
-  std::string model, calibration, test, labels;
+  std::string name;   // "" if it is not there
+  std::string model;  // "": a configuration file names it, or several
+  std::string calibration, test, labels;
   std::vector<std::string> preprocessing;  // flags
 
   // The command that serves it, ports not given.

@@ -62,7 +62,9 @@ void CheckReply(const inference::ModelInferRequest& request, const Model& model,
   v1::PredictResponse response;
   MakeOutputs(model.outputs, batch, &response);
   inference::ModelInferResponse reply;
-  ToOip(request, {"one", "two"}, &response, &reply);
+  const std::vector<std::string> names(
+      static_cast<size_t>(model.outputs[0].elements()), "name");
+  ToOip(request, names, &response, &reply);
   const int outputs = request.outputs_size() > 0
                           ? request.outputs_size()
                           : static_cast<int>(model.outputs.size());

@@ -380,9 +380,9 @@ ZOO = {
     "resnet_bottleneck": vision(bottlenecks()),
     "resnext": vision(bottlenecks(groups=32, width_per_group=4)),
     "wide_resnet": vision(bottlenecks(width_per_group=128)),
-    "vgg11": vision(lambda: small_head(tv.vgg11(**K), 128)),
-    "vgg11_bn": vision(lambda: small_head(tv.vgg11_bn(**K), 128)),
-    "alexnet": vision(lambda: small_head(tv.alexnet(**K), 128)),
+    "vgg11": vision(lambda: small_head(tv.vgg11(**K), 128), rate=4e-4),
+    "vgg11_bn": vision(lambda: small_head(tv.vgg11_bn(**K), 128), steps=80),
+    "alexnet": vision(lambda: small_head(tv.alexnet(**K), 128), rate=4e-4),
     "squeezenet": vision(lambda: tv.squeezenet1_1(**K), rate=3e-4),
     "densenet": vision(lambda: tv.densenet.DenseNet(16, (3, 4, 3, 2), 32, **K)),
     "googlenet": vision(lambda: tv.googlenet(

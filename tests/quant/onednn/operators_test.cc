@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "quant/onednn/optimise.h"
 #include "tests/quant/onednn/engine_testing.h"
 

@@ -6,6 +6,7 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/time/time.h"
@@ -42,11 +43,14 @@ class ABSL_SCOPED_LOCKABLE MutexLock {
 // Holds a Mutex for a scope if nobody else did at its beginning.
 class ABSL_SCOPED_LOCKABLE TryMutexLock {
  public:
-  // The analysis takes it for held: ask held().
-  explicit TryMutexLock(Mutex* mu)
+  // The analysis takes it for held: ask held(). Yields between attempts.
+  explicit TryMutexLock(Mutex* mu, int attempts = 1)
       ABSL_EXCLUSIVE_LOCK_FUNCTION(mu) ABSL_NO_THREAD_SAFETY_ANALYSIS
-      : mu_(mu),
-        held_(mu->TryLock()) {}
+      : mu_(mu) {
+    while (!(held_ = mu->TryLock()) && --attempts > 0) {
+      std::this_thread::yield();
+    }
+  }
   ~TryMutexLock() ABSL_UNLOCK_FUNCTION() ABSL_NO_THREAD_SAFETY_ANALYSIS {
     if (held_) mu_->Unlock();
   }
@@ -58,7 +62,7 @@ class ABSL_SCOPED_LOCKABLE TryMutexLock {
 
  private:
   Mutex* const mu_;
-  const bool held_;
+  bool held_ = false;
 };
 
 // A condition variable for Mutex. Wake-ups may be spurious: wait in a loop.

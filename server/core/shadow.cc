@@ -71,6 +71,11 @@ void Shadow::Submit(const AnsweredRequest& answered, const Copy& copy) {
 
 void Shadow::Drop(const ShadowComparison& of, ShadowDrop reason) {
   metrics_->RecordDrop(of.pair, reason);
+  if (reason == ShadowDrop::kFailed) {  // on the shadows' thread
+    MutexLock lock(&mu_);
+    ++RowOf(of).dropped;
+    return;
+  }
   // Not worth waiting for the shadows' thread, which may have been put aside.
   const TryMutexLock lock(&mu_);
   if (lock.held()) ++RowOf(of).dropped;

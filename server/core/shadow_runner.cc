@@ -31,13 +31,13 @@ bool ShadowRunner::HasRoom(int64_t bytes) const {
   if (options_.busy && options_.busy()) return false;
   // The thread may have been put aside while it held the lock, for as long as
   // the machine has better things to do.
-  const TryMutexLock lock(&mu_);
+  const TryMutexLock lock(&mu_, options_.lock_attempts);
   return lock.held() && Fits(bytes);
 }
 
 bool ShadowRunner::Submit(ShadowJob job) {
   {
-    const TryMutexLock lock(&mu_);
+    const TryMutexLock lock(&mu_, options_.lock_attempts);
     if (!lock.held()) return false;
     const int64_t bytes = job.bytes();
     if (!Fits(bytes)) return false;

@@ -48,6 +48,9 @@ class ShadowRunner {
     std::function<bool()> busy;
     // Runs first on the thread; may be empty.
     std::function<void()> configure_thread;
+    // How often the lock is tried before a job is dropped: once, but for tests
+    // that count.
+    int lock_attempts = 1;
   };
 
   explicit ShadowRunner(Options options);

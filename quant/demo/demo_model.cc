@@ -3,6 +3,7 @@
 #include <torch/script.h>
 
 #include <algorithm>
+#include <sstream>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -65,10 +66,9 @@ absl::Status TrainDemoModel(
     train.seed = options.seed;
     train.samples = options.epochs * options.train_samples;
     TrainDemoNetwork(train, DemoPreprocessing(), report, &network);
-    return WriteFileAtomically(path, [&](const std::string& temporary) {
-      network.save(temporary);
-      return absl::OkStatus();
-    });
+    std::ostringstream bytes;
+    network.save(bytes);
+    return WriteFileAtomically(path, bytes.str());
   });
 }
 

@@ -4,6 +4,8 @@
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include <sstream>
+
 #include "absl/strings/str_cat.h"
 #include "quant/base/atomic_file.h"
 #include "quant/base/status_macros.h"
@@ -68,17 +70,18 @@ absl::Status SaveTorchScript(
   QS_RETURN_IF_ERROR(PrepareLibTorch());
   QS_ASSIGN_OR_RETURN(torch::jit::Module module,
                       EmitModule(ForTorchScript(plan), {}));
-  return WriteFileAtomically(path, [&](const std::string& temporary) {
-    return BehindWall(absl::StatusCode::kUnavailable,
-                      absl::StrCat("cannot write ", path),
-                      [&]() -> absl::Status {
-                        torch::jit::ExtraFilesMap extra(extra_files.begin(),
-                                                        extra_files.end());
-                        module.eval();
-                        module.save(temporary, extra);
-                        return absl::OkStatus();
-                      });
-  });
+  // By way of memory: LibTorch's own writing of files ends the process where
+  // the disk is full.
+  std::ostringstream bytes;
+  QS_RETURN_IF_ERROR(BehindWall(
+      absl::StatusCode::kUnavailable, absl::StrCat("cannot write ", path),
+      [&]() -> absl::Status {
+        torch::jit::ExtraFilesMap extra(extra_files.begin(), extra_files.end());
+        module.eval();
+        module.save(bytes, extra);
+        return absl::OkStatus();
+      }));
+  return WriteFileAtomically(path, bytes.str());
 }
 
 std::vector<TensorSpec> Specs(const Plan& plan,

@@ -228,6 +228,19 @@ std::string Line(const std::string& text, const std::string& word) {
   return text.substr(at, text.find('\n', at) - at);
 }
 
+// LibTorch's own writing of files ended the process then. A limit that is not
+// deadly fails a write as a full disk does.
+TEST_F(ToolsTest, AFullDiskIsOneLine) {
+  const std::string quantize = absl::StrCat(
+      QUANTSERVE_BIN_DIR, "/quantize_model --model_path ", Path("model.pt"),
+      " --calibration_data ", Path("shard.bin"), " --output ", Path("full.pt"));
+  const Result full = Run(absl::StrCat(
+      "bash -c 'trap \"\" XFSZ; ulimit -f 4; exec ", quantize, "'"));
+  EXPECT_EQ(full.code, 1);
+  EXPECT_THAT(full.err, HasSubstr("cannot write " + Path("full.pt")));
+  EXPECT_FALSE(fs::exists(Path("full.pt")));
+}
+
 TEST_F(ToolsTest, TheSameInputsAreCalibratedOnce) {
   const std::string keep = "--artifact_dir " + Path("artifacts");
   const Result first = Quantize("model.pt", "shard.bin", keep);
